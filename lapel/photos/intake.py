@@ -1,0 +1,150 @@
+"""From a garment folder to the examples that a trainer learns from, cached by what they were made of."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lapel.errors import UserError
+from lapel.files import sha256
+from lapel.photos.folder import Listing, PhotoFile, list_garment
+from lapel.photos.settings import PhotoSettings
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from PIL import Image
+
+
+@dataclass
+class GarmentFolder:
+    """A garment's photos, ready to learn from.
+
+    `photos` has one row a photo: `file` (name), `image` (PIL RGB) and `mask` (PIL L, 255 inside) both of the bucket's
+    `width` and `height`, `mask_source` ("file", "alpha", "background", or "none" where the mask is the whole photo),
+    `view` ("" where the name does not tell), `caption` with trigger and class word, and `enlargement` (pixels of the
+    bucket per pixel of the photo). `notes` are lines worth telling the user, such as photos that had to be enlarged.
+    """
+
+    name: str
+    class_word: str
+    trigger: str
+    photos: Dataset
+    notes: tuple[str, ...] = ()
+
+
+def read_garment(settings: PhotoSettings, resolution: int, multiple: int, cache_dir: Path) -> GarmentFolder:
+    """Read, mask, caption and bucket every photo of a garment folder.
+
+    `resolution` is the training size in pixels, `multiple` what both sides of a bucket are multiples of. The result is
+    kept in `cache_dir` under a fingerprint of every photo's, mask's and caption's content, the settings, and this
+    room's own code, so a changed one is never stale. Raises `UserError` with the findings on all photos at once.
+    """
+    from datasets import Dataset, Features, Value
+    from datasets import Image as ImageColumn
+    from datasets.exceptions import DatasetGenerationError
+
+    listing = list_garment(settings)
+    features = Features(
+        file=Value("string"),
+        image=ImageColumn(mode="RGB"),
+        mask=ImageColumn(mode="L"),
+        mask_source=Value("string"),
+        view=Value("string"),
+        caption=Value("string"),
+        width=Value("int32"),
+        height=Value("int32"),
+        enlargement=Value("float32"),
+    )
+    making = {"photos": listing.photos, "background": settings.background, "resolution": resolution}
+    try:
+        photos = Dataset.from_generator(
+            _examples,
+            features=features,
+            cache_dir=str(cache_dir),
+            gen_kwargs={**making, "multiple": multiple},
+            fingerprint=_fingerprint(listing, settings, resolution, multiple),
+        )
+    except DatasetGenerationError as error:
+        if isinstance(error.__cause__, UserError):
+            raise error.__cause__ from None
+        raise
+    return GarmentFolder(listing.name, listing.class_word, listing.trigger, photos, tuple(_notes(photos)))
+
+
+def _fingerprint(listing: Listing, settings: PhotoSettings, resolution: int, multiple: int) -> str:
+    """Names everything that the examples depend on."""
+    code = [sha256(path) for path in sorted(Path(__file__).parent.glob("*.py"))]
+    rows = [
+        {**{key: str(value) for key, value in asdict(photo).items()}, "sha256": _content(photo)}
+        for photo in listing.photos
+    ]
+    parts = [code, rows, settings.background, resolution, multiple]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+
+def _content(photo: PhotoFile) -> list[str]:
+    return [sha256(path) for path in (photo.path, photo.mask) if path is not None]
+
+
+def _examples(
+    photos: tuple[PhotoFile, ...], background: str, resolution: int, multiple: int
+) -> Iterator[dict[str, Any]]:
+    """Rows for the dataset; after the last photo, a `UserError` with whatever was found wrong."""
+    problems: list[str] = []
+    for photo in photos:
+        try:
+            yield _example(photo, background, resolution, multiple)
+        except UserError as error:
+            problems += error.lines
+    if problems:
+        raise UserError(*problems)
+
+
+def _example(photo: PhotoFile, background: str, resolution: int, multiple: int) -> dict[str, Any]:
+    from PIL import Image
+
+    from lapel.photos.buckets import choose_crop
+    from lapel.photos.read import read_picture
+
+    picture = read_picture(photo.path, background)
+    mask, source = _find_mask(photo, picture.colour, picture.alpha)
+    # Faint edges do not count as garment when the crop is placed.
+    garment = mask.point(lambda value: 255 if value >= 128 else 0).getbbox() if mask else None
+    crop = choose_crop(picture.colour.size, garment or (0, 0, *picture.colour.size), resolution, multiple)
+    return {
+        "file": photo.path.name,
+        "image": crop.cut(picture.colour),
+        "mask": crop.cut(mask) if mask else Image.new("L", (crop.width, crop.height), 255),
+        "mask_source": source,
+        "view": photo.view,
+        "caption": photo.caption,
+        "width": crop.width,
+        "height": crop.height,
+        "enlargement": crop.enlargement,
+    }
+
+
+def _find_mask(photo: PhotoFile, colour: Image.Image, alpha: Image.Image | None) -> tuple[Image.Image | None, str]:
+    """The mask at the photo's size and where it comes from: the surest source that there is."""
+    from lapel.photos.masks import plain_background_mask
+    from lapel.photos.read import read_mask
+
+    if photo.mask is not None:
+        return read_mask(photo.mask, photo.path, colour.size), "file"
+    if alpha is not None:
+        return alpha, "alpha"
+    mask = plain_background_mask(colour)
+    return (mask, "background") if mask is not None else (None, "none")
+
+
+def _notes(photos: Dataset) -> Iterator[str]:
+    for file, enlargement in zip(photos["file"], photos["enlargement"], strict=True):
+        if enlargement > 1.01:
+            yield f"{file} is smaller than the training size: enlarged {enlargement:.1f} times"
+    whole = [file for file, source in zip(photos["file"], photos["mask_source"], strict=True) if source == "none"]
+    if whole:
+        yield f"no plain background, so all of the photo is learned (a .mask.png beside it helps): {', '.join(whole)}"

@@ -1,0 +1,97 @@
+"""Where the garment is, when nobody has said: what stands out from a plain background."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+_WORKING_SIDE = 640
+"""Pixels of the longer side while looking for the garment; finer edges than this do not survive training."""
+
+_PLAIN_SHARE = 0.6
+"""The share of the border that must be background in a plain photo: a cropped figure may touch one side."""
+
+Floats = npt.NDArray[np.float32]
+
+
+def plain_background_mask(photo: Image.Image) -> Image.Image | None:
+    """The mask (mode L, the photo's size, soft edges) of what stands on a plain or evenly lit background.
+
+    The background's colour is fitted to the border as a plane in CIE Lab, so that a lit backdrop counts as plain; what
+    is close to it and joined to the border is background. None where the border is not plain, or where next to
+    nothing, or nearly everything, would be left.
+    """
+    lab = _small_lab(photo)
+    distance = _distance_to_background(lab)
+    if distance is None:
+        return None
+    foreground = _joined_to_border(distance)
+    share = float(foreground.mean())
+    if not 0.01 < share < 0.97:
+        return None
+    soft = cv2.GaussianBlur(foreground.astype(np.float32), (0, 0), 1.0)
+    full = cv2.resize(soft, photo.size, interpolation=cv2.INTER_LINEAR)
+    return Image.fromarray((np.clip(full, 0, 1) * 255).round().astype(np.uint8))
+
+
+def _small_lab(photo: Image.Image) -> Floats:
+    """(h, w, 3) CIE Lab, L in 0..100, at the working size."""
+    small = photo.copy()
+    small.thumbnail((_WORKING_SIDE, _WORKING_SIDE), Image.Resampling.BOX)
+    pixels = np.asarray(small, dtype=np.float32) / 255
+    return cv2.cvtColor(pixels, cv2.COLOR_RGB2LAB)
+
+
+def _border(height: int, width: int) -> npt.NDArray[np.bool_]:
+    ring = max(2, min(height, width) // 50)
+    border = np.ones((height, width), bool)
+    border[ring:-ring, ring:-ring] = False
+    return border
+
+
+def _distance_to_background(lab: Floats) -> Floats | None:
+    """(h, w) distance to the fitted background in units of its own spread's threshold: below 1 is background."""
+    height, width = lab.shape[:2]
+    border = _border(height, width)
+    colours = lab[border]
+    rows, columns = np.nonzero(border)
+    places = np.stack([np.ones(len(rows)), rows / height, columns / width], axis=1).astype(np.float32)
+
+    # The commonest colour of the border, in steps of 8, starts the fit; two refits settle which pixels belong.
+    cells, counts = np.unique(np.floor(colours / 8), axis=0, return_counts=True)
+    near = np.linalg.norm(colours - (cells[counts.argmax()] + 0.5) * 8, axis=1) < 14
+    for _ in range(2):
+        plane, *_ = np.linalg.lstsq(places[near], colours[near], rcond=None)
+        residual = np.linalg.norm(colours - places @ plane, axis=1)
+        near = residual < 8
+        if near.mean() < _PLAIN_SHARE:
+            return None
+    # Noise and compression set how far a background pixel strays.
+    threshold = float(np.clip(3 * np.percentile(residual[near], 90), 2.5, 9))
+
+    grid = np.indices((height, width), dtype=np.float32) / np.array([height, width], np.float32)[:, None, None]
+    fitted = plane[0] + grid[0][..., None] * plane[1] + grid[1][..., None] * plane[2]
+    return np.linalg.norm(lab - fitted, axis=2) / threshold
+
+
+def _joined_to_border(distance: Floats) -> npt.NDArray[np.bool_]:
+    """(h, w) foreground: all but the background that can be reached from the border, tidied."""
+    unlike = (distance >= 1).astype(np.uint8)
+    round_kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
+    # Closing seals the small gaps through which the flood would run into a garment that is pale as its background.
+    sealed = cv2.morphologyEx(unlike, cv2.MORPH_CLOSE, round_kernel)
+    _, labels = cv2.connectedComponents(1 - sealed, connectivity=4)
+    border = _border(*distance.shape)
+    outside = np.unique(labels[border & (sealed == 0)])
+    foreground = (~np.isin(labels, outside[outside > 0])).astype(np.uint8)
+    foreground = cv2.morphologyEx(foreground, cv2.MORPH_OPEN, round_kernel)
+
+    # Specks go; a pair of shoes, or a garment beside its belt, stays.
+    _, parts, stats, _ = cv2.connectedComponentsWithStats(foreground, connectivity=8)
+    areas = stats[1:, cv2.CC_STAT_AREA]
+    if len(areas) == 0:
+        return foreground.astype(bool)
+    kept = np.flatnonzero(areas >= 0.05 * areas.max()) + 1
+    return np.isin(parts, kept)
