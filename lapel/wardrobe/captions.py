@@ -1,0 +1,43 @@
+"""Says in natural words what a photograph shows."""
+
+from __future__ import annotations
+
+from lapel.wardrobe.draws import Draws
+from lapel.wardrobe.garment import Garment
+from lapel.wardrobe.shot import Shot
+from lapel.wardrobe.vocabulary import SCENE_WORDS
+
+VIEW_PHRASES = {
+    "front": ("a photo of {}, front view", "a flat lay of {}", "a product photo of {}", "a photo of {}"),
+    "back": ("a photo of {}, back view", "the back of {}", "a product photo of {} from behind"),
+    "detail": ("a close-up of {}", "a detail of {}", "a close-up photo of {}"),
+    "worn": ("a photo of a person wearing {}", "{person} wearing {}", "a person wearing {}"),
+}
+
+
+def phrase(garment_words: str, view: str, scene: str) -> str:
+    """The plainest caption: `a photo of a red t-shirt, front view, in a park`.
+
+    Args:
+        garment_words: the garment without its article, such as `Garment.words()` or `<trigger> <class word>`.
+        view: one of `VIEWS`.
+        scene: one of `SCENES`.
+    """
+    return f"{VIEW_PHRASES[view][0].format(with_article(garment_words))}, {SCENE_WORDS[scene]}"
+
+
+def with_article(words: str) -> str:
+    """`an orange dress`, `blue trousers`."""
+    if words.split(" with ")[0].split(",")[0].endswith(("trousers", "shorts")):
+        return words
+    return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
+
+
+def caption(garment: Garment, shot: Shot) -> str:
+    """The caption of a photograph; its wording is drawn from the shot's seed, its attributes always hold."""
+    draws = Draws(shot.seed, stream=4)
+    words = garment.words() if draws.chance(0.75) else f"{garment.looks()} {garment.kind}"
+    sentence = draws.pick(VIEW_PHRASES[shot.view])
+    sentence = sentence.replace("{person}", shot.person.words()).format(with_article(words))
+    place = SCENE_WORDS[shot.scene]
+    return f"{place}, {sentence}" if draws.chance(0.12) else f"{sentence}, {place}"
