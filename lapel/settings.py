@@ -174,6 +174,8 @@ def _parse(name: str, hint: Any, value: Any) -> Any:
             value = ["true"]
         if len(value) != 1:
             raise ValueError("one value expected")
+        if hint is str:
+            return value[0]
         return parser.parse_args([f"--{name}={value[0]}"])[name]
     return parser.parse_object({name: value})[name]
 

@@ -13,6 +13,10 @@ _WORKING_SIDE = 640
 _PLAIN_SHARE = 0.6
 """The share of the border that must be background in a plain photo: a cropped figure may touch one side."""
 
+_DOUBTFUL_SHARE = 0.08
+"""The share of the background that may be only just like it. Studio backdrops stay below 0.03; a white garment that the
+flood ran into, or clouds, are above 0.11."""
+
 Floats = npt.NDArray[np.float32]
 
 
@@ -20,8 +24,9 @@ def plain_background_mask(photo: Image.Image) -> Image.Image | None:
     """The mask (mode L, the photo's size, soft edges) of what stands on a plain or evenly lit background.
 
     The background's colour is fitted to the border as a plane in CIE Lab, so that a lit backdrop counts as plain; what
-    is close to it and joined to the border is background. None where the border is not plain, or where next to
-    nothing, or nearly everything, would be left.
+    is close to it and joined to the border is background. None where the border is not plain, where the background
+    found is not (so that it may be part of a pale garment), or where next to nothing, or nearly everything, would be
+    left.
     """
     lab = _small_lab(photo)
     distance = _distance_to_background(lab)
@@ -29,7 +34,7 @@ def plain_background_mask(photo: Image.Image) -> Image.Image | None:
         return None
     foreground = _joined_to_border(distance)
     share = float(foreground.mean())
-    if not 0.01 < share < 0.97:
+    if not 0.01 < share < 0.97 or (distance[~foreground] > 0.5).mean() > _DOUBTFUL_SHARE:
         return None
     soft = cv2.GaussianBlur(foreground.astype(np.float32), (0, 0), 1.0)
     full = cv2.resize(soft, photo.size, interpolation=cv2.INTER_LINEAR)
