@@ -1,0 +1,233 @@
+"""A Stable Diffusion model in parts: what the trainers and programs ask of it, whichever family it is of."""
+
+from __future__ import annotations
+
+import functools
+import gc
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor
+
+from lapel.base.families import Family
+from lapel.files import sha256
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKL, DDPMScheduler, DiffusionPipeline, UNet2DConditionModel
+
+PipelineKind = Literal["text2img", "img2img", "inpaint"]
+
+
+@dataclass
+class Base:
+    """The frozen parts of one base, on one device.
+
+    `unet` is in the precision asked for, and so is the rest, but for the VAE of a family whose VAE needs fp32.
+    """
+
+    name: str
+    """As it was asked for: `tiny`, a hub id or a path."""
+    family: Family
+    unet: UNet2DConditionModel
+    vae: Any
+    """diffusers' AutoencoderKL, or None once `release_encoders` was called."""
+    text_encoders: list[Any]
+    """One, or two for SDXL; empty once `release_encoders` was called."""
+    tokenizers: list[Any]
+    sampler: Any
+    """The scheduler that the base came with, for generating."""
+    weight_files: list[Path] = field(repr=False)
+    """Where the UNet's weights were read from."""
+    licence: str | None = None
+    """As far as the base's files state it."""
+
+    @functools.cached_property
+    def scheduler(self) -> DDPMScheduler:
+        """The noise schedule that the base was trained with (DDPM's `add_noise`, `get_velocity`, `alphas_cumprod`)."""
+        from diffusers import DDPMScheduler
+
+        return DDPMScheduler.from_config(self.sampler.config)
+
+    @property
+    def prediction_type(self) -> str:
+        """What the UNet predicts: `epsilon` or `v_prediction`."""
+        return self.sampler.config.prediction_type
+
+    @functools.cached_property
+    def hash(self) -> str:
+        """SHA-256 of the bytes of the UNet's weight files (of a single-file checkpoint: of the whole file).
+
+        The same for every precision the base is loaded in. A file in the Hub's cache is named by its hash and not
+        read again.
+        """
+        digests = [_content_hash(path) for path in self.weight_files]
+        return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+
+    @property
+    def device(self) -> torch.device:
+        return self.unet.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.unet.dtype
+
+    @functools.cached_property
+    def latent_stride(self) -> int:
+        """Pixels per latent, along either side: 8, or 4 for `tiny`."""
+        return 2 ** (len(self.vae.config.block_out_channels) - 1)
+
+    @functools.cached_property
+    def resolution(self) -> int:
+        """Side in pixels of the square images that the base was trained on."""
+        return self.unet.config.sample_size * self.latent_stride
+
+    @functools.cached_property
+    def multiple(self) -> int:
+        """Image sides must be multiples of this many pixels, so that every level of the UNet halves evenly."""
+        return self.latent_stride * 2 ** (len(self.unet.config.block_out_channels) - 1)
+
+    @torch.no_grad()
+    def encode_text(self, captions: Sequence[str]) -> dict[str, Tensor]:
+        """Encode captions as the family's stock pipeline encodes prompts; what exceeds 77 tokens is cut off.
+
+        Returns:
+            `prompt_embeds` (n, 77, c) and, for SDXL, `pooled_prompt_embeds` (n, d), in the text encoders' precision.
+        """
+        return self.encode_tokens(self.tokenize(captions))
+
+    def tokenize(self, captions: Sequence[str]) -> list[Tensor]:
+        """Token numbers (n, 77) of the captions, one tensor for each text encoder."""
+        return [
+            tokenizer(
+                list(captions),
+                padding="max_length",
+                max_length=tokenizer.model_max_length,
+                truncation=True,
+                return_tensors="pt",
+            ).input_ids
+            for tokenizer in self.tokenizers
+        ]
+
+    def encode_tokens(self, tokens: Sequence[Tensor]) -> dict[str, Tensor]:
+        """`encode_text` from token numbers, with gradients, for training the text encoders."""
+        if not self.text_encoders:
+            raise RuntimeError("the text encoders were released; encode the captions before")
+        if len(self.text_encoders) == 1:
+            encoder = self.text_encoders[0]
+            return {"prompt_embeds": encoder(tokens[0].to(encoder.device))[0]}
+        # SDXL (Podell et al., 2023): the last layer but one of both, side by side, and the second's pooled output.
+        outputs = [
+            encoder(ids.to(encoder.device), output_hidden_states=True)
+            for encoder, ids in zip(self.text_encoders, tokens, strict=True)
+        ]
+        return {
+            "prompt_embeds": torch.cat([output.hidden_states[-2] for output in outputs], dim=-1),
+            "pooled_prompt_embeds": outputs[-1][0],
+        }
+
+    @torch.no_grad()
+    def encode_images(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """The latents' distribution: draw `mean + std * noise`.
+
+        Args:
+            pixels: (n, 3, h, w) in [-1, 1]; the sides are multiples of `latent_stride`.
+
+        Returns:
+            mean and standard deviation, (n, 4, h / stride, w / stride) in fp32, in the UNet's scale: shifted and
+            multiplied as the VAE's configuration says.
+        """
+        posterior = self.vae.encode(pixels.to(self.vae.device)).latent_dist
+        shift = self.vae.config.get("shift_factor") or 0.0
+        scale = self.vae.config.scaling_factor
+        return (posterior.mean.float() - shift) * scale, posterior.std.float() * scale
+
+    def unet_conditions(
+        self,
+        text: dict[str, Tensor],
+        original_size: tuple[int, int] | Tensor | None = None,
+        crop: tuple[int, int] | Tensor = (0, 0),
+        target_size: tuple[int, int] | Tensor | None = None,
+    ) -> dict[str, Any]:
+        """What the UNet takes beside latents and timesteps, on its device and in its precision.
+
+        Args:
+            text: as `encode_text` returns it, n captions.
+            original_size, crop, target_size: SDXL's micro-conditioning, (height, width) and (top, left) in pixels, one
+                for all or a tensor (n, 2). Unless given, the base's own square. Other families do not use them.
+        """
+        conditions: dict[str, Any] = {"encoder_hidden_states": self._to_unet(text["prompt_embeds"])}
+        if self.family.text_encoders == 1:
+            return conditions
+        original, target = (
+            (self.resolution, self.resolution) if size is None else size for size in (original_size, target_size)
+        )
+        n = len(text["prompt_embeds"])
+        time_ids = [torch.as_tensor(part).reshape(-1, 2).expand(n, 2) for part in (original, crop, target)]
+        conditions["added_cond_kwargs"] = {
+            "text_embeds": self._to_unet(text["pooled_prompt_embeds"]),
+            "time_ids": self._to_unet(torch.cat(time_ids, dim=1)),
+        }
+        return conditions
+
+    def _to_unet(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self.device, self.dtype)
+
+    def release_text_encoders(self) -> None:
+        """Give the text encoders' memory back; pipelines built afterwards take prompt embeddings only."""
+        self.text_encoders.clear()
+        _collect_garbage()
+
+    def release_encoders(self) -> None:
+        """Give the VAE's and the text encoders' memory back, once everything is encoded."""
+        _ = self.latent_stride, self.resolution, self.multiple  # kept, since the VAE tells them
+        self.vae = None
+        self.release_text_encoders()
+
+    def pipeline(self, kind: PipelineKind = "text2img") -> DiffusionPipeline:
+        """diffusers' stock pipeline over these very parts, without a safety checker and without a progress bar."""
+        import diffusers
+
+        name = "StableDiffusionXL" if self.family.text_encoders == 2 else "StableDiffusion"
+        name += {"text2img": "", "img2img": "Img2Img", "inpaint": "Inpaint"}[kind] + "Pipeline"
+        pipeline_class = getattr(diffusers, name)
+        encoders = self.text_encoders or [None] * self.family.text_encoders
+        parts = dict(zip(("text_encoder", "text_encoder_2"), encoders, strict=False))
+        parts |= dict(zip(("tokenizer", "tokenizer_2"), self.tokenizers, strict=False))
+        if self.family.text_encoders == 1:
+            parts |= {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
+        else:
+            parts["add_watermarker"] = False
+        sampler = type(self.sampler).from_config(self.sampler.config)
+        pipeline = pipeline_class(unet=self.unet, vae=self.vae, scheduler=sampler, **parts)
+        pipeline.set_progress_bar_config(disable=True)
+        return pipeline
+
+
+def let_any_precision_in(vae: AutoencoderKL) -> None:
+    """Have an fp32 VAE take what a UNet of another precision hands it, so that stock pipelines run on both."""
+
+    def in_own_precision(method: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(method)
+        def call(tensor: Tensor, *args: Any, **kwargs: Any) -> Any:
+            return method(tensor.to(vae.dtype), *args, **kwargs)
+
+        return call
+
+    vae.encode = in_own_precision(vae.encode)  # type: ignore[method-assign]
+    vae.decode = in_own_precision(vae.decode)  # type: ignore[method-assign]
+
+
+def _content_hash(path: Path) -> str:
+    stored = path.resolve().name
+    return stored if re.fullmatch(r"[0-9a-f]{64}", stored) else sha256(path)
+
+
+def _collect_garbage() -> None:
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -1,0 +1,57 @@
+"""The UNet's module names in the original code (CompVis' and Stability's), which front ends know SDXL's adapters by."""
+
+from __future__ import annotations
+
+import re
+
+_PLAIN = {
+    "conv_in": "input_blocks.0.0",
+    "conv_norm_out": "out.0",
+    "conv_out": "out.2",
+    "time_embedding.linear_1": "time_embed.0",
+    "time_embedding.linear_2": "time_embed.2",
+    "add_embedding.linear_1": "label_emb.0.0",
+    "add_embedding.linear_2": "label_emb.0.2",
+}
+
+_RESNET = {
+    "norm1": "in_layers.0",
+    "conv1": "in_layers.2",
+    "time_emb_proj": "emb_layers.1",
+    "norm2": "out_layers.0",
+    "conv2": "out_layers.3",
+    "conv_shortcut": "skip_connection",
+}
+
+_IN_BLOCK = re.compile(r"(down|up)_blocks\.(\d+)\.(resnets|attentions|downsamplers|upsamplers)\.(\d+)\.(.+)")
+_IN_MIDDLE = re.compile(r"mid_block\.(resnets|attentions)\.(\d+)\.(.+)")
+
+
+def ldm_name(module: str, layers_per_block: int, attention_in_up_block: list[bool]) -> str:
+    """The original code's name of a diffusers UNet module.
+
+    Args:
+        module: dotted diffusers name of a leaf, such as `down_blocks.1.attentions.0.proj_in`.
+        layers_per_block: of the UNet's configuration.
+        attention_in_up_block: for each up block, whether it has attention; its upsampler stands behind it.
+
+    Raises:
+        KeyError: for a name that no Stable Diffusion UNet has.
+    """
+    if module in _PLAIN:
+        return _PLAIN[module]
+    if match := _IN_MIDDLE.fullmatch(module):
+        kind, number, rest = match.groups()
+        place = 1 if kind == "attentions" else 2 * int(number)
+        return f"middle_block.{place}.{_RESNET[rest] if kind == 'resnets' else rest}"
+    match = _IN_BLOCK.fullmatch(module)
+    if match is None:
+        raise KeyError(module)
+    side, block, kind, number, rest = match.groups()
+    i, j, n = int(block), int(number), layers_per_block + 1
+    if kind == "downsamplers":
+        return f"input_blocks.{n * i + n}.0.op"
+    if kind == "upsamplers":
+        return f"output_blocks.{n * i + n - 1}.{2 if attention_in_up_block[i] else 1}.conv"
+    place = f"input_blocks.{n * i + j + 1}" if side == "down" else f"output_blocks.{n * i + j}"
+    return f"{place}.0.{_RESNET[rest]}" if kind == "resnets" else f"{place}.1.{rest}"

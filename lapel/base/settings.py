@@ -1,0 +1,26 @@
+"""What a user may say about the base."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Precision = Literal["fp32", "bf16", "fp16"]
+
+
+@dataclass
+class BaseSettings:
+    """The frozen Stable Diffusion model that is adapted."""
+
+    base: str = "tiny"
+    """`tiny` (shipped with lapel, for trying out), a Hugging Face hub id, a diffusers folder, or a single-file
+    .safetensors checkpoint of Stable Diffusion 1.x, 2.x or XL."""
+    revision: str | None = None
+    """Branch, tag or commit of a hub id; its main branch unless given."""
+    variant: str | None = None
+    """Variant of the weight files of a hub id or folder, such as `fp16`; the plain files unless given."""
+    precision: Precision | None = None
+    """Of the frozen weights. Unless given, fp32 for `tiny`, which is small enough, and bf16 for every other base: half
+    the memory of fp32 and the same range of values, which fp16 has not."""
+    gradient_checkpointing: bool = False
+    """Compute the UNet's activations again in the backward pass: about a third slower, for much less memory."""
