@@ -1,0 +1,136 @@
+"""Photos and captions encoded once, and the batches that are drawn from them.
+
+What a step sees is a pure function of (seed, step): no random state has to survive an interruption, and the examples of
+a step are the same however many processes share them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Example:
+    """One encoded photo.
+
+    `mean` and `std` (c, h, w) are the posterior of its latent, scaled as the UNet wants it; `mask` (1, h, w) is the
+    garment's share of each latent pixel, 0 to 1.
+    """
+
+    file: str
+    caption: str
+    mean: Tensor
+    std: Tensor
+    mask: Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The examples of one forward pass.
+
+    `latents` and `noise` are (n, c, h, w), `mask` (n, 1, h, w), `timesteps` and `captions` (n,): the captions are
+    numbers of rows in `Batches.captions`.
+    """
+
+    latents: Tensor
+    noise: Tensor
+    timesteps: Tensor
+    mask: Tensor
+    captions: Tensor
+    files: list[str]
+
+
+class Batches:
+    """Draws the batches of a run; each has photos of a single shape, and photos appear equally often on average.
+
+    Args:
+        examples: the encoded photos. They are kept on the device: a garment is a handful of photos.
+        seed, batch_size: as in OptimizerSettings; `batch_size` photos in each process.
+        timesteps: how many the objective has.
+        caption_dropout: share of examples with the empty caption.
+        rank, world: which of how many processes this is. All of them together see one batch of `world * batch_size`.
+    """
+
+    def __init__(
+        self,
+        examples: Sequence[Example],
+        *,
+        seed: int,
+        batch_size: int,
+        timesteps: int,
+        caption_dropout: float = 0.0,
+        device: torch.device | str = "cpu",
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        self.seed, self.timesteps, self.caption_dropout = seed, timesteps, caption_dropout
+        self.size, self.share = batch_size * world, slice(rank * batch_size, (rank + 1) * batch_size)
+        self.device = torch.device(device)
+        self.captions = [*dict.fromkeys(example.caption for example in examples if example.caption), ""]
+        """Every caption once; the last is the empty one."""
+        shapes: dict[torch.Size, list[Example]] = {}
+        for example in examples:
+            shapes.setdefault(example.mean.shape, []).append(example)
+        self.buckets = [_Bucket(bucket, self.captions, self.device) for bucket in shapes.values()]
+
+    def draw(self, step: int, part: int = 0) -> Batch:
+        """This process's share of the batch of a step; `part` counts the forward passes of gradient accumulation."""
+        chance = generator(self.seed, step, part)
+        bucket = self._bucket(chance)
+        rows = self._rows(len(bucket.files), chance)
+        timesteps = self._timesteps(chance)
+        dropped = torch.rand(self.size, generator=chance) < self.caption_dropout
+        captions = bucket.captions[rows].masked_fill(dropped, len(self.captions) - 1)
+        # Drawn on the device, so that nothing is copied, and for the whole batch, so that the processes' shares differ.
+        shape = (2, self.size, *bucket.mean.shape[1:])
+        noises = torch.randn(shape, device=self.device, generator=generator(self.seed, step, part, self.device))
+        posterior, noise = noises[:, self.share]
+        mine = rows[self.share].to(self.device)
+        return Batch(
+            latents=torch.addcmul(bucket.mean[mine], bucket.std[mine], posterior),
+            noise=noise,
+            timesteps=timesteps[self.share].to(self.device),
+            mask=bucket.mask[mine],
+            captions=captions[self.share].to(self.device),
+            files=[bucket.files[row] for row in rows[self.share].tolist()],
+        )
+
+    def _bucket(self, chance: torch.Generator) -> _Bucket:
+        """A bucket, as likely as it has photos."""
+        counts = torch.tensor([float(len(bucket.files)) for bucket in self.buckets])
+        return self.buckets[int(torch.multinomial(counts, 1, generator=chance))]
+
+    def _rows(self, count: int, chance: torch.Generator) -> Tensor:
+        """Photos of a bucket of `count`: none twice before all were there once."""
+        rounds = -(-self.size // count)
+        return torch.cat([torch.randperm(count, generator=chance) for _ in range(rounds)])[: self.size]
+
+    def _timesteps(self, chance: torch.Generator) -> Tensor:
+        """One from each of as many equal ranges as there are examples, in random order.
+
+        Each is uniform over all timesteps, as independent draws are, but the loss varies less from step to step.
+        """
+        ranges = torch.randperm(self.size, generator=chance) + torch.rand(self.size, generator=chance)
+        return (ranges * (self.timesteps / self.size)).long().clamp(max=self.timesteps - 1)
+
+
+class _Bucket:
+    """The examples of one shape, stacked: mean, std (n, c, h, w), mask (n, 1, h, w), rows of captions (n,)."""
+
+    def __init__(self, examples: Sequence[Example], captions: list[str], device: torch.device) -> None:
+        self.files = [example.file for example in examples]
+        self.mean = torch.stack([example.mean for example in examples]).to(device)
+        self.std = torch.stack([example.std for example in examples]).to(device)
+        self.mask = torch.stack([example.mask for example in examples]).to(device)
+        self.captions = torch.tensor([captions.index(example.caption) for example in examples])
+
+
+def generator(seed: int, step: int, part: int, device: torch.device | str = "cpu") -> torch.Generator:
+    """A random stream of its own for every (seed, step, part)."""
+    state = np.random.SeedSequence([seed, step, part]).generate_state(1, np.uint64)
+    return torch.Generator(device).manual_seed(int(state[0]))

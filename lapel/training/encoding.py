@@ -1,0 +1,157 @@
+"""Photos to latents and captions to embeddings, once, through Hugging Face datasets' cache.
+
+A cache file is named by the content of everything it was made of, encoder weights included, so that nothing stale is
+ever read. Its rows hold tensors as the bytes of a small safetensors file, which keeps their shapes and precision.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from safetensors.torch import load, save
+from torch import Tensor
+
+from lapel.errors import UserError
+from lapel.training.data import Example
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from lapel.base.base import Base
+
+# Raised when what is stored changes its meaning, so that no older cache is read.
+VERSION = "1"
+
+Text = Callable[[Tensor], dict[str, Tensor]]
+"""From numbers of captions (n,) to what `Base.encode_text` gives for them."""
+
+
+def encode_photos(base: Base, photos: Dataset, cache_dir: Path, flip: bool = False) -> list[Example]:
+    """The photos of a GarmentFolder as latents, or as many again mirrored with `flip`.
+
+    Raises:
+        UserError: every photo whose latent is not finite, or whose mask is empty at the latent's size.
+    """
+    digest = _digest(base.vae)
+    for photo in photos:
+        digest.update(f"{photo['file']} {photo['image'].size} {flip}".encode())
+        digest.update(photo["image"].tobytes())
+        digest.update(photo["mask"].tobytes())
+    encoded = _cached(photos, lambda photo: _encode_photo(base, photo, flip), digest.hexdigest(), cache_dir)
+    # Captions are not part of the cache: changing one must not cost an encoding.
+    examples = [
+        Example(photo["file"], photo["caption"], *_load_side(row, side))
+        for photo, row in zip(photos.select_columns(["file", "caption"]), encoded, strict=True)
+        for side in (("as_is", "mirrored") if flip else ("as_is",))
+    ]
+    findings = [finding for example in examples if (finding := _fault(example))]
+    if findings:
+        raise UserError(*dict.fromkeys(findings))
+    return examples
+
+
+def _encode_photo(base: Base, photo: dict[str, Any], flip: bool) -> dict[str, Tensor]:
+    pixels = torch.from_numpy(np.array(photo["image"])).permute(2, 0, 1)[None].to(base.vae.dtype) / 127.5 - 1
+    mask = torch.from_numpy(np.array(photo["mask"]))[None, None].float() / 255
+    tensors: dict[str, Tensor] = {}
+    for side in ("as_is", "mirrored") if flip else ("as_is",):
+        if side == "mirrored":
+            pixels, mask = pixels.flip(-1), mask.flip(-1)
+        mean, std = base.encode_images(pixels)
+        # The mean over each latent pixel's area: soft edges and thin straps survive.
+        small = torch.nn.functional.adaptive_avg_pool2d(mask, mean.shape[-2:])
+        tensors |= {f"{side}.mean": mean[0], f"{side}.std": std[0], f"{side}.mask": small[0]}
+    return tensors
+
+
+def _load_side(row: dict[str, Tensor], side: str) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean, std and mask of one side of an encoded photo: `as_is` or `mirrored`."""
+    return row[f"{side}.mean"], row[f"{side}.std"], row[f"{side}.mask"]
+
+
+def _fault(example: Example) -> str | None:
+    if not (example.mean.isfinite().all() and example.std.isfinite().all()):
+        return f"{example.file}: its latent is not finite (NaN or infinity); try --precision fp32, or another VAE"
+    if example.mask.sum() <= 0:
+        return f"{example.file}: its mask is empty at the size of the latent; correct the mask file, or remove it"
+    return None
+
+
+def content_name(examples: Sequence[Example]) -> str:
+    """A short name for what is learned from: latents, masks and captions."""
+    digest = hashlib.sha256()
+    for example in examples:
+        digest.update(f"{example.file} {example.caption}".encode())
+        for tensor in (example.mean, example.std, example.mask):
+            digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()[:12]
+
+
+def cache_folder(given: Path | None) -> Path:
+    """The folder that was given, or lapel's own in the cache of Hugging Face datasets (HF_DATASETS_CACHE)."""
+    from datasets import config
+
+    return given or Path(config.HF_DATASETS_CACHE) / "lapel"
+
+
+def text_of(base: Base, captions: Sequence[str], cache: bool, cache_dir: Path) -> Text:
+    """The text of captions by their numbers: from the cache, or through the text encoders at every step."""
+    return _cached_text(base, captions, cache_dir) if cache else _live_text(base, captions)
+
+
+def _cached_text(base: Base, captions: Sequence[str], cache_dir: Path) -> Text:
+    """The captions encoded once: the text encoders are not needed any more."""
+    from datasets import Dataset
+
+    digest = _digest(*base.text_encoders)
+    digest.update(repr(list(captions)).encode())
+    rows = Dataset.from_dict({"caption": list(captions)})
+    encoded = _cached(
+        rows,
+        lambda row: {name: tensor[0] for name, tensor in base.encode_text([row["caption"]]).items()},
+        digest.hexdigest(),
+        cache_dir,
+    )
+    table = {name: torch.stack([row[name] for row in encoded]).to(base.device) for name in encoded[0]}
+    return lambda captions: {name: tensor[captions] for name, tensor in table.items()}
+
+
+def _live_text(base: Base, captions: Sequence[str]) -> Text:
+    """The captions encoded anew at every step, with gradients: for training the text encoders."""
+    tokens = [numbers.to(base.device) for numbers in base.tokenize(captions)]
+    return lambda captions: base.encode_tokens([numbers[captions] for numbers in tokens])
+
+
+def _cached(
+    rows: Dataset, encode: Callable[[dict[str, Any]], dict[str, Tensor]], fingerprint: str, cache_dir: Path
+) -> list[dict[str, Tensor]]:
+    """What `encode` gives for every row, from the cache file of that fingerprint where there is one."""
+    from datasets import Features, Value
+
+    def as_bytes(row: dict[str, Any]) -> dict[str, bytes]:
+        return {"tensors": save({name: tensor.cpu().contiguous() for name, tensor in encode(row).items()})}
+
+    cache_dir.mkdir(parents=True, exist_ok=True)
+    encoded = rows.map(
+        as_bytes,
+        remove_columns=rows.column_names,
+        features=Features({"tensors": Value("binary")}),
+        new_fingerprint=fingerprint[:32],
+        cache_file_name=str(cache_dir / f"encoded-{fingerprint[:32]}.arrow"),
+    )
+    return [load(row["tensors"]) for row in encoded]
+
+
+def _digest(*modules: torch.nn.Module) -> Any:
+    """A SHA-256 that has taken in the weights of the modules, in the precision they encode with."""
+    digest = hashlib.sha256(VERSION.encode())
+    for module in modules:
+        for name, weight in module.state_dict().items():
+            digest.update(f"{name} {weight.dtype}".encode())
+            digest.update(weight.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest

@@ -1,0 +1,149 @@
+"""What a run says about itself: the table at its start, the header of its files, the facts of its card."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lapel.adapters.settings import AdapterSettings
+    from lapel.base.base import Base
+    from lapel.base.settings import BaseSettings
+    from lapel.photos import GarmentFolder, PhotoSettings
+    from lapel.training.settings import ObjectiveSettings, OptimizerSettings, RunSettings
+
+
+@dataclasses.dataclass
+class Settings:
+    """All the settings of a LoRA training, one dataclass a concern, in the order of `CLASSES`."""
+
+    photos: PhotoSettings
+    base: BaseSettings
+    adapter: AdapterSettings
+    objective: ObjectiveSettings
+    optimizer: OptimizerSettings
+    run: RunSettings
+
+    def each(self) -> tuple[Any, ...]:
+        """The dataclasses, in order."""
+        return tuple(getattr(self, field.name) for field in dataclasses.fields(self))
+
+    def flat(self) -> dict[str, Any]:
+        """Every setting by its flag's name, as JSON can say it."""
+        pairs = {name: value for part in self.each() for name, value in dataclasses.asdict(part).items()}
+        return {name: value.as_posix() if isinstance(value, Path) else value for name, value in pairs.items()}
+
+
+def start_table(settings: Settings, garment: GarmentFolder, base: Base, numbers: int, run_folder: Path) -> str:
+    """The settings that a run goes by, defaults included, a line each; `numbers` is how many are trained."""
+    adapter, objective, optimizer = settings.adapter, settings.objective, settings.optimizer
+    masks = Counter(garment.photos["mask_source"])
+    sizes = Counter(zip(garment.photos["width"], garment.photos["height"], strict=True))
+    where = f"masked, {objective.outside_weight:g} outside" if objective.masked else "not masked"
+    weighting = f"min-SNR {objective.min_snr_gamma:g}" if objective.min_snr_gamma else "unweighted"
+    rows = {
+        "garment": f"{garment.name}, called '{garment.trigger} {garment.class_word}' in prompts",
+        "photos": f"{len(garment.photos)} at {_counted(f'{w} x {h}' for w, h in sizes.elements())}",
+        "masks from": _counted(masks.elements()),
+        "base": f"{base.name} ({base.family.title}), {str(base.dtype).removeprefix('torch.')} on {base.device}",
+        "adapter": f"{adapter.adapter} of rank {adapter.rank}, alpha {adapter.resolved_alpha:g}: {numbers:,} numbers",
+        "loss": f"{base.prediction_type}, {weighting}, {where}",
+        "steps": f"{optimizer.steps} of {optimizer.batch_size * optimizer.gradient_accumulation} photos",
+        "optimizer": f"{optimizer.optimizer}, rate {optimizer.learning_rate:g}, {optimizer.schedule}",
+        "run folder": str(run_folder),
+    }
+    if base.name == "tiny":
+        rows["base"] += "\n              tiny is for trying out: give a real model with --base"
+    lines = [f"  {name:<12}{text}" for name, text in rows.items()]
+    return "\n".join(lines + [f"  note: {note}" for note in garment.notes])
+
+
+def _counted(items: Any) -> str:
+    counts = Counter(items)
+    return ", ".join(f"{count} x {item}" if len(counts) > 1 else str(item) for item, count in counts.most_common())
+
+
+def file_name(garment: str) -> str:
+    """The garment's name without what WebUI's `<lora:NAME:WEIGHT>` and file systems give a meaning to."""
+    return re.sub(r'[<>:"/\\|?*,\s]+', "-", garment).strip("-.") or "garment"
+
+
+def file_metadata(settings: Settings, garment: GarmentFolder, resolution: int, seconds: float) -> dict[str, str]:
+    """Fields of the exported files' headers, as kohya's trainer names them, which front ends show.
+
+    `resolution` is the training size in pixels, `seconds` how long the run took.
+    """
+    finished = time.time()
+    optimizer, photos = settings.optimizer, garment.photos
+    words = f"{garment.trigger} {garment.class_word}"
+    captions = Counter(photos["caption"])
+    sizes = Counter(zip(photos["width"], photos["height"], strict=True))
+    buckets = {
+        str(number): {"resolution": list(size), "count": count} for number, (size, count) in enumerate(sizes.items())
+    }
+    return {
+        "ss_resolution": f"({resolution}, {resolution})",
+        "ss_num_train_images": str(len(photos)),
+        "ss_num_reg_images": "0",
+        "ss_bucket_info": json.dumps({"buckets": buckets}),
+        "ss_dataset_dirs": json.dumps({garment.name: {"n_repeats": 1, "img_count": len(photos)}}),
+        "ss_tag_frequency": json.dumps({garment.name: dict(captions)}),
+        "ss_steps": str(optimizer.steps),
+        "ss_max_train_steps": str(optimizer.steps),
+        "ss_learning_rate": f"{optimizer.learning_rate:g}",
+        "ss_unet_lr": f"{optimizer.learning_rate:g}",
+        "ss_optimizer": optimizer.optimizer,
+        "ss_lr_scheduler": optimizer.schedule,
+        "ss_batch_size_per_device": str(optimizer.batch_size),
+        "ss_gradient_accumulation_steps": str(optimizer.gradient_accumulation),
+        "ss_min_snr_gamma": str(settings.objective.min_snr_gamma),
+        "ss_caption_dropout_rate": f"{settings.objective.caption_dropout:g}",
+        "ss_seed": str(optimizer.seed),
+        "ss_training_started_at": f"{finished - seconds:.3f}",
+        "ss_training_finished_at": f"{finished:.3f}",
+        "ss_clip_skip": "1",
+        "modelspec.resolution": f"{resolution}x{resolution}",
+        "modelspec.trigger_phrase": words,
+    }
+
+
+def card_facts(
+    settings: Settings, garment: GarmentFolder, base: Base, files: Sequence[Path], seconds: dict[str, float]
+) -> dict[str, Any]:
+    """The facts that `lapel.report.write_card` takes."""
+    return {
+        "name": files[0].stem,
+        "trigger": garment.trigger,
+        "class_word": garment.class_word,
+        "base": base.name,
+        "base_hash": base.hash,
+        "base_licence": base.licence,
+        "family": base.family.name,
+        "prediction_type": base.prediction_type,
+        "clip_skip": 1,
+        "views": sorted({view for view in garment.photos["view"] if view}),
+        "photos": len(garment.photos),
+        "steps": settings.optimizer.steps,
+        "settings": settings.flat(),
+        "seconds": {name: round(value, 1) for name, value in seconds.items()},
+        "files": [path.name for path in files],
+    }
+
+
+def identity(settings: Settings, base: Base, seen: str) -> dict[str, str]:
+    """What must be the same for a checkpoint to go on: `seen` names the photos' content."""
+    adapter, optimizer = settings.adapter, settings.optimizer
+    return {
+        "base": f"{base.name} ({base.hash[:12]})",
+        "adapter": f"{adapter.adapter} of rank {adapter.rank} and alpha {adapter.resolved_alpha:g}"
+        f"{', convolutions' * adapter.convolutions}{', text encoder' * adapter.text_encoder}",
+        "optimizer": optimizer.optimizer,
+        "seed": str(optimizer.seed),
+        "photos": seen,
+    }

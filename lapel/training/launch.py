@@ -1,0 +1,53 @@
+"""Devices, precision, processes and trackers, through accelerate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from lapel.errors import UserError
+from lapel.training.run_folder import RunFolder
+from lapel.training.settings import RunSettings
+from lapel.training.tracking import JsonLines
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+_MIXED_PRECISION = {torch.float32: "no", torch.bfloat16: "bf16", torch.float16: "fp16"}
+
+
+def device() -> torch.device:
+    """The device of this process, as `accelerate launch` or the machine decides."""
+    from accelerate import PartialState
+    from accelerate.utils import parse_flag_from_env
+
+    return PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU")).device
+
+
+def make_accelerator(dtype: torch.dtype, folder: RunFolder, settings: RunSettings, resumed_at: int) -> Accelerator:
+    """An accelerator for a base of `dtype`, tracked in log.jsonl and, if asked for, TensorBoard.
+
+    The trackers touch no file before `init_trackers`.
+
+    Raises:
+        UserError: float16 on a CPU, where no loss scaling keeps gradients from vanishing.
+    """
+    from accelerate import Accelerator
+
+    if dtype == torch.float16 and device().type == "cpu":
+        raise UserError("fp16 needs a GPU, for its loss scaling: take --precision bf16, or fp32")
+    trackers = [JsonLines(folder.log, resumed_at), *([settings.tracker] if settings.tracker != "none" else [])]
+    return Accelerator(mixed_precision=_MIXED_PRECISION[dtype], log_with=trackers, project_dir=folder.path)
+
+
+def asked_to_stop(accelerator: Accelerator, signal: int, step: int, every: int) -> int:
+    """The signal that any of the processes got, or 0; all of them get the same answer at the same step.
+
+    A single process answers at once; several talk about it every few steps, since each talk makes them wait.
+    """
+    if accelerator.num_processes == 1:
+        return signal
+    if step % every:
+        return 0
+    return int(accelerator.gather(torch.tensor([signal], device=accelerator.device)).max())

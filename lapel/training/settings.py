@@ -1,0 +1,141 @@
+"""Settings of a training: what a step minimises, how it is minimised, and what the run writes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+OptimizerName = Literal["adamw8bit", "adamw", "paged_adamw8bit", "lion8bit", "sgd"]
+ScheduleName = Literal["cosine", "constant", "linear"]
+
+
+@dataclass
+class ObjectiveSettings:
+    """What a training step minimises."""
+
+    min_snr_gamma: float | None = 5.0
+    """Cap of the signal-to-noise ratio in the loss weights (Hang et al. 2023); null for unweighted."""
+
+    masked: bool = True
+    """Whether the loss looks at the garment's mask, normalised by its area, so that a small garment learns as fast."""
+
+    outside_weight: float = 0.1
+    """Weight of the loss outside the mask (0 to 1): a little, so that the scene stays whole."""
+
+    caption_dropout: float = 0.0
+    """Share of examples trained on the empty caption (0 to 1), which keeps guidance as the base has it."""
+
+    cache_text: bool = True
+    """Encode the captions once and free the text encoder; must be false where the text encoder itself is trained."""
+
+    def __post_init__(self) -> None:
+        if self.min_snr_gamma is not None and self.min_snr_gamma <= 0:
+            raise ValueError(f"min_snr_gamma is {self.min_snr_gamma}: give a number above 0, or null")
+        for name in ("outside_weight", "caption_dropout"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}: give a number from 0 to 1")
+
+
+@dataclass
+class OptimizerSettings:
+    """How the objective is minimised."""
+
+    optimizer: OptimizerName = "adamw8bit"
+    """adamw8bit (bitsandbytes: a quarter of AdamW's memory), paged_adamw8bit, lion8bit, adamw or sgd."""
+
+    learning_rate: float = 1e-4
+    """Peak rate. With alpha = rank it is comparable across ranks."""
+
+    schedule: ScheduleName = "cosine"
+    """How the rate goes on after the warm-up: cosine or linear to zero, or constant."""
+
+    warmup: float = 0.05
+    """Share of the steps over which the rate rises from zero (0 to 1)."""
+
+    weight_decay: float = 0.01
+    """Decoupled weight decay of AdamW."""
+
+    max_grad_norm: float = 1.0
+    """Gradients are scaled down to this norm; 0 leaves them as they are."""
+
+    batch_size: int = 4
+    """Photos in a forward pass, in each process."""
+
+    gradient_accumulation: int = 1
+    """Forward passes whose gradients are averaged into one step: a larger batch in the memory of a small one."""
+
+    steps: int = 800
+    """Optimizer steps of the whole run."""
+
+    seed: int = 0
+    """Every random choice of the run is a function of this and the step."""
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "gradient_accumulation", "steps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}: give a whole number above 0")
+        for name in ("weight_decay", "max_grad_norm", "seed"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}: give a number of at least 0")
+        if self.learning_rate <= 0:
+            raise ValueError(f"learning_rate is {self.learning_rate}: give a number above 0")
+        if not 0 <= self.warmup <= 1:
+            raise ValueError(f"warmup is {self.warmup}: give a share of the steps, from 0 to 1")
+
+
+@dataclass
+class RunSettings:
+    """What the run writes, when, and where."""
+
+    output_dir: Path | None = None
+    """The run folder; by default runs/<name of the garment folder>."""
+
+    resume: bool = False
+    """Go on from the newest checkpoint in the run folder."""
+
+    overwrite: bool = False
+    """Start over in a run folder that holds an unfinished run."""
+
+    checkpoint_every: int = 250
+    """Steps between checkpoints with full state; 0 for none but the one that Ctrl-C writes."""
+
+    keep_checkpoints: int = 2
+    """How many checkpoints stay; older ones are removed."""
+
+    sample_every: int = 200
+    """Steps between rows of the contact sheet in samples/; 0 for none."""
+
+    sample_prompts: list[str] = field(
+        default_factory=lambda: [
+            "{garment}, white studio background",
+            "a person wearing {garment} on a beach",
+            "{garment} on a wooden table",
+        ]
+    )
+    """What is drawn for the contact sheet; {garment} stands for trigger and class word."""
+
+    sample_steps: int = 20
+    """Denoising steps of a sample."""
+
+    sample_guidance: float = 5.0
+    """Classifier-free guidance of a sample."""
+
+    log_every: int = 10
+    """Steps between readings of the loss: each reading makes an accelerator wait for itself."""
+
+    tracker: Literal["tensorboard", "none"] = "tensorboard"
+    """A tracker of accelerate's beside log.jsonl."""
+
+    cache_dir: Path | None = None
+    """Where photos and latents are cached; by default inside Hugging Face datasets' own cache."""
+
+    def __post_init__(self) -> None:
+        for name in ("checkpoint_every", "sample_every"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}: give a number of steps, or 0 for never")
+        for name in ("keep_checkpoints", "sample_steps", "log_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}: give a whole number above 0")
+        if self.resume and self.overwrite:
+            raise ValueError("resume and overwrite contradict each other: give one of them")

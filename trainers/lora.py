@@ -1,0 +1,234 @@
+"""Learn a LoRA of one garment from a folder of its photos: accelerate launch trainers/lora.py --garment_dir DIR
+
+LoRA (Hu et al. 2021) keeps the base frozen and learns a difference alpha / rank * up @ down for each of its attention
+and feed-forward layers. The photos become latents once; a step noises some of them and compares what the UNet predicts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lapel.adapters.settings import AdapterSettings
+from lapel.base.settings import BaseSettings
+from lapel.errors import UserError, run_program
+from lapel.files import require_writable
+from lapel.photos import GarmentFolder, PhotoSettings, check_garment_dir, read_garment
+from lapel.quiet import quiet
+from lapel.settings import read_settings, write_settings
+from lapel.training.clock import Clock
+from lapel.training.facts import Settings, card_facts, file_metadata, file_name, identity, start_table
+from lapel.training.run_folder import RunFolder, step_of
+from lapel.training.settings import ObjectiveSettings, OptimizerSettings, RunSettings
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+    from torch import Tensor
+
+    from lapel.base.base import Base
+    from lapel.training.checkpoint import State
+    from lapel.training.data import Batches
+    from lapel.training.encoding import Text
+    from lapel.training.objective import Objective
+    from lapel.training.optimizer import Trainable
+
+CLASSES = (PhotoSettings, BaseSettings, AdapterSettings, ObjectiveSettings, OptimizerSettings, RunSettings)
+
+
+def main() -> None:
+    """Refuse whatever is wrong before a heavy library is imported; then load, encode, learn and export."""
+    settings = Settings(*read_settings(__doc__ or "", *CLASSES))
+    if settings.adapter.text_encoder and settings.objective.cache_text:
+        raise UserError("--text_encoder trains what --cache_text gives up: add --cache_text false")
+    listing = check_garment_dir(settings.photos)
+    folder = RunFolder(settings.run.output_dir or Path("runs") / listing.name)
+    require_writable(folder.path)
+    checkpoint = folder.checkpoint_to_resume(settings.run)
+
+    clock = Clock.from_launch()
+    with clock.phase("imports"):
+        quiet()
+        from lapel.base.load import load_base
+        from lapel.training.launch import device, make_accelerator
+    with clock.phase("load"):
+        base = load_base(settings.base, device())
+        resumed_at = step_of(checkpoint) if checkpoint else 0
+        accelerator = make_accelerator(base.dtype, folder, settings.run, resumed_at)
+    with clock.phase("encode"):
+        garment, lesson = prepare(settings, base, accelerator)
+    if accelerator.is_main_process:
+        print(start_table(settings, garment, base, lesson.trainable.count, folder.path), flush=True)
+    try:
+        learn(lesson, settings, garment, folder, checkpoint, clock)
+    finally:
+        accelerator.end_training()
+    if accelerator.is_main_process:
+        export(lesson, settings, garment, folder, clock)
+
+
+@dataclass
+class Lesson:
+    """What a step works with: the base that carries the adapter, what is learned from, and how."""
+
+    accelerator: Accelerator
+    base: Base
+    objective: Objective
+    batches: Batches
+    text: Text
+    trainable: Trainable
+    optimizer: Any
+    schedule: Any
+    state: State
+
+
+def prepare(settings: Settings, base: Base, accelerator: Accelerator) -> tuple[GarmentFolder, Lesson]:
+    """Photos become latents and captions embeddings; the encoders' memory is given back; the adapter goes in."""
+    from lapel.adapters.inject import inject
+    from lapel.training.checkpoint import State, trained_weights
+    from lapel.training.data import Batches
+    from lapel.training.encoding import cache_folder, content_name, encode_photos, text_of
+    from lapel.training.objective import Objective
+    from lapel.training.optimizer import Trainable, make_optimizer, make_schedule
+
+    objective = Objective(base.scheduler, settings.objective).to(base.device)
+    cache_dir = cache_folder(settings.run.cache_dir)
+    # The first process fills the caches, the others read them.
+    with accelerator.main_process_first():
+        resolution = settings.photos.resolution or base.resolution
+        garment = read_garment(settings.photos, resolution, base.multiple, cache_dir)
+        examples = encode_photos(base, garment.photos, cache_dir, settings.photos.flip)
+        batches = Batches(
+            examples,
+            seed=settings.optimizer.seed,
+            batch_size=settings.optimizer.batch_size,
+            timesteps=objective.timesteps,
+            caption_dropout=settings.objective.caption_dropout,
+            device=base.device,
+            rank=accelerator.process_index,
+            world=accelerator.num_processes,
+        )
+        text = text_of(base, batches.captions, settings.objective.cache_text, cache_dir)
+    if settings.objective.cache_text:
+        base.release_encoders()
+
+    trainable = Trainable(inject(base, settings.adapter, settings.optimizer.seed))
+    optimizer = make_optimizer(trainable, settings.optimizer)
+    schedule = make_schedule(optimizer, settings.optimizer)
+    optimizer = accelerator.prepare(optimizer)
+    moving = {"optimizer": optimizer, "schedule": schedule}
+    if accelerator.scaler is not None:
+        moving["scaler"] = accelerator.scaler
+    state = State(trained_weights(base), moving, identity(settings, base, content_name(examples)))
+    return garment, Lesson(accelerator, base, objective, batches, text, trainable, optimizer, schedule, state)
+
+
+def learn(
+    lesson: Lesson, settings: Settings, garment: GarmentFolder, folder: RunFolder, checkpoint: Path | None, clock: Clock
+) -> None:
+    """From nothing, or from the checkpoint, to the last step; log, sample and save on the way."""
+    from lapel.training.checkpoint import load_checkpoint, save_checkpoint
+    from lapel.training.launch import asked_to_stop
+    from lapel.training.readings import Progress, Readings
+    from lapel.training.samples import Samples, drawing
+    from lapel.training.stopping import leave, stop_requests
+
+    accelerator, run, state, last = lesson.accelerator, settings.run, lesson.state, settings.optimizer.steps
+    if checkpoint is not None:
+        load_checkpoint(checkpoint, state)
+    elif accelerator.is_main_process:
+        folder.clear()
+    accelerator.init_trackers(folder.tensorboard.name)
+    if accelerator.is_main_process:
+        kept = dataclasses.replace(run, output_dir=folder.path, resume=False, overwrite=False)
+        write_settings(folder.settings, *dataclasses.replace(settings, run=kept).each())
+
+    samples = Samples(folder.samples, run, garment, settings.photos.resolution or lesson.base.resolution)
+    readings = Readings(scaled=accelerator.scaler is not None)
+
+    def due(every: int) -> bool:
+        return bool(every) and (state.step % every == 0 or state.step == last)
+
+    def sample() -> None:
+        if accelerator.is_main_process and due(run.sample_every):
+            with clock.phase("sample"), drawing(lesson.base, settings.base) as pipeline:
+                samples.draw(pipeline, state.step)
+
+    if checkpoint is None:
+        sample()
+    with stop_requests() as stop, Progress(state.step, last, accelerator.is_main_process) as progress:
+        while state.step < last:
+            with clock.phase("step"):
+                files, loss, norm = take_step(lesson, settings.optimizer)
+                readings.add(state.step, files, loss, norm)
+            signal = asked_to_stop(accelerator, stop.signal, state.step, run.log_every)
+            saving = due(run.checkpoint_every) or signal
+            if due(run.log_every) or saving:
+                with clock.phase("step"):
+                    values = readings.read(lambda tensor: accelerator.reduce(tensor, "mean"))
+                accelerator.log({**values, "learning_rate": lesson.schedule.get_last_lr()[0]}, state.step)
+                progress.tell(state.step, values["loss"])
+            if not signal:
+                sample()
+            if saving and accelerator.is_main_process:
+                with clock.phase("save"):
+                    save_checkpoint(folder.checkpoints, state, run.keep_checkpoints)
+            if signal:
+                leave(signal, state.step, folder.path)
+
+
+def take_step(lesson: Lesson, settings: OptimizerSettings) -> tuple[list[str], Tensor, Tensor]:
+    """One step of the optimizer; returns the photos it saw, their mean loss, and the gradient's norm."""
+    import torch
+
+    accelerator, base, objective = lesson.accelerator, lesson.base, lesson.objective
+    files, losses = [], []
+    for part in range(settings.gradient_accumulation):
+        batch = lesson.batches.draw(lesson.state.step, part)
+        noised = objective.noised(batch.latents, batch.noise, batch.timesteps)
+        size = (noised.shape[-2] * base.latent_stride, noised.shape[-1] * base.latent_stride)
+        with accelerator.autocast():
+            conditions = base.unet_conditions(lesson.text(batch.captions), original_size=size, target_size=size)
+            predicted = base.unet(noised.to(base.dtype), batch.timesteps, **conditions).sample
+        loss = objective.loss(predicted, batch.latents, batch.noise, batch.timesteps, batch.mask)
+        accelerator.backward(loss / settings.gradient_accumulation)
+        files += batch.files
+        losses.append(loss.detach())
+
+    gradient = lesson.trainable.gradient
+    if accelerator.num_processes > 1:
+        gradient.copy_(accelerator.reduce(gradient, "mean"))
+    accelerator.unscale_gradients(lesson.optimizer)
+    norm = lesson.trainable.clip(settings.max_grad_norm)
+    lesson.optimizer.step()
+    lesson.schedule.step()
+    gradient.zero_()
+    lesson.state.step += 1
+    return files, torch.stack(losses).mean(), norm
+
+
+def export(lesson: Lesson, settings: Settings, garment: GarmentFolder, folder: RunFolder, clock: Clock) -> None:
+    """Write the adapter for all front ends, prove that the files hold what was learned, and tell about the run."""
+    from lapel.adapters.export import save_adapter
+    from lapel.adapters.verify import reading_lines, verify_adapter
+    from lapel.base.load import reload_encoders
+    from lapel.report import write_card, write_report
+
+    base = lesson.base
+    with clock.phase("export"):
+        resolution = settings.photos.resolution or base.resolution
+        metadata = file_metadata(settings, garment, resolution, sum(clock.seconds.values()))
+        files = save_adapter(base, settings.adapter, folder.path, file_name(garment.name), metadata)
+        if not base.text_encoders:
+            reload_encoders(base, settings.base)
+        proof = reading_lines(verify_adapter(base, files))
+        write_card(folder.path, card_facts(settings, garment, base, files, clock.seconds))
+        report = write_report(folder.path, garment.photos)
+    print("\n".join(["", *proof, ""]))
+    print("\n".join(str(path) for path in (*files, report, folder.samples / "sheet.png") if path.is_file()))
+    print(f"\ntime: {clock.words()}")
+
+
+if __name__ == "__main__":
+    run_program(main)
