@@ -1,0 +1,145 @@
+"""Draw images that show a garment: python inference/generate.py --adapter FILE --prompt "a photo of {garment} ..."
+
+The base is the one that the first adapter's card names; several adapters are worn together, each with its weight.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lapel.base.find import check_base
+from lapel.base.settings import BaseSettings
+from lapel.errors import UserError, run_program
+from lapel.files import require_writable, written_whole
+from lapel.generation import Provenance, Request, WearSettings, WornAdapter, generate, save_image
+from lapel.quiet import quiet
+from lapel.report.card import read_card
+from lapel.settings import read_settings
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from lapel.base.base import Base
+
+Card = dict[str, Any]
+
+
+def main() -> None:
+    """Read cards, load the base, wear the adapters, draw and save."""
+    settings, request = read_settings(__doc__ or "", WearSettings, Request)
+    cards = [read_card(path) for path in settings.adapter]
+    request.prompt = with_garment(request.prompt, cards[0], settings.adapter[0])
+    base_settings = BaseSettings(base=base_of(settings, cards[0]), precision=settings.precision)
+    check_base(base_settings)
+    require_writable(settings.output_dir)
+
+    quiet()
+    import torch
+
+    from lapel.adapters.wear import wear
+    from lapel.base.load import load_base
+
+    base = load_base(base_settings, "cuda" if torch.cuda.is_available() else "cpu")
+    check_fit(base, settings.adapter, cards)
+    pipeline = base.pipeline()
+    wear(pipeline, list(zip(settings.adapter, settings.weight, strict=True)))
+    images = generate(pipeline, request, time_left())
+    provenance = Provenance(base.name, base.hash, worn(settings, cards))
+    for path in save(images, request, settings.output_dir, provenance):
+        print(path)
+
+
+def with_garment(prompt: str, card: Card, adapter: Path) -> str:
+    """`{garment}` becomes the adapter's trigger and class word.
+
+    Raises:
+        UserError: the prompt is empty, or asks for a trigger that the adapter does not tell.
+    """
+    if not prompt.strip():
+        raise UserError('--prompt is required, such as --prompt "a photo of {garment} at the beach"')
+    if "{garment}" not in prompt:
+        return prompt
+    if not card.get("trigger"):
+        raise UserError(f"{adapter}: tells no trigger; write it into the prompt instead of {{garment}}")
+    return prompt.replace("{garment}", f"{card['trigger']} {card.get('class_word', '')}".strip())
+
+
+def base_of(settings: WearSettings, card: Card) -> str:
+    """The base asked for, or else the one that the card names.
+
+    Raises:
+        UserError: neither is there.
+    """
+    base = settings.base or card.get("base")
+    if not base:
+        raise UserError(f"{settings.adapter[0]}: tells no base; name the one it was made for with --base")
+    return str(base)
+
+
+def check_fit(base: Base, adapters: list[Path], cards: list[Card]) -> None:
+    """Refuse adapters of another family; warn of those made on another base of the same one.
+
+    Raises:
+        UserError: an adapter for another family than the base's.
+    """
+    for path, card in zip(adapters, cards, strict=True):
+        family = card.get("family", base.family.name)
+        if family != base.family.name:
+            raise UserError(f"{path}: made for {family}, but {base.name} is {base.family.name}; choose another --base")
+        if card.get("base_hash", base.hash) != base.hash:
+            made_on = card.get("base", "an unnamed base")
+            print(
+                f"warning: {path}: made on {made_on} with hash {card['base_hash'][:10]}, not {base.hash[:10]} as "
+                f"{base.name} has; the garment may look different",
+                file=sys.stderr,
+            )
+
+
+def worn(settings: WearSettings, cards: list[Card]) -> tuple[WornAdapter, ...]:
+    """The adapters as the images' settings name them."""
+    trios = zip(settings.adapter, settings.weight, cards, strict=True)
+    return tuple(WornAdapter(card.get("name", path.stem), weight, card.get("hash", "")) for path, weight, card in trios)
+
+
+def time_left() -> Callable[[int, int], None]:
+    """A line on stderr that tells the share done and the time left; on a terminal it is one line that changes."""
+    start = time.perf_counter()
+    terminal = sys.stderr.isatty()
+    told = 0
+
+    def tell(done: int, total: int) -> None:
+        nonlocal told
+        tenth = 10 * done // total
+        if not terminal and tenth == told:
+            return
+        told = tenth
+        left = math.ceil((time.perf_counter() - start) / done * (total - done))
+        line = f"drawing: {100 * done // total:3d} %, {left // 60}:{left % 60:02d} left"
+        print(line, end="\n" if done == total or not terminal else "\r", file=sys.stderr, flush=True)
+
+    return tell
+
+
+def save(images: list[Image.Image], request: Request, folder: Path, provenance: Provenance) -> list[Path]:
+    """Write each image under its number and seed, beside what is there already, and a contact sheet of these."""
+    from lapel.sheet import contact_sheet
+
+    seeds = request.image_seeds()
+    first = 1 + max((int(path.stem[:4]) for path in folder.glob("[0-9][0-9][0-9][0-9]-*.png")), default=0)
+    paths = [folder / f"{first + number:04d}-{seed}.png" for number, seed in enumerate(seeds)]
+    for path, image, seed in zip(paths, images, seeds, strict=True):
+        save_image(path, image, request, seed, provenance)
+    sheet = contact_sheet([images], [request.prompt], [f"seed {seed}" for seed in seeds])
+    paths.append(folder / "sheet.png")
+    with written_whole(paths[-1]) as unfinished:
+        sheet.save(unfinished)
+    return paths
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,23 @@
+"""Denoising with adapters: a request goes in, images come out, and files that front ends can read back."""
+
+from __future__ import annotations
+
+from lapel.generation.denoise import Progress, generate
+from lapel.generation.images import Provenance, WornAdapter, parameters_text, save_image
+from lapel.generation.request import Request
+from lapel.generation.schedulers import SCHEDULERS, scheduler_name, scheduler_named
+from lapel.generation.wearing import WearSettings
+
+__all__ = [
+    "SCHEDULERS",
+    "Progress",
+    "Provenance",
+    "Request",
+    "WearSettings",
+    "WornAdapter",
+    "generate",
+    "parameters_text",
+    "save_image",
+    "scheduler_name",
+    "scheduler_named",
+]

@@ -1,0 +1,43 @@
+"""What the inference programs ask alike: which adapters are worn on which base, and where the images go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lapel.base.settings import Precision
+from lapel.errors import UserError
+
+
+@dataclass
+class WearSettings:
+    """What is worn, on which base, and where the images go."""
+
+    adapter: list[Path]
+    """One or several adapter files, in kohya's or diffusers' layout."""
+
+    output_dir: Path = Path("images")
+    """Folder of the images and their contact sheet; made where it is missing."""
+
+    weight: list[float] = field(default_factory=lambda: [1.0])
+    """A weight for each adapter, or one for all: 1 as it was trained, 0 not at all."""
+
+    base: str | None = None
+    """`tiny`, a hub id, a diffusers folder or a single file; the base that the first adapter's card names where not
+    given."""
+
+    precision: Precision | None = None
+    """Of the base; fp32 for `tiny`, bf16 for every other base where not given."""
+
+    def __post_init__(self) -> None:
+        """One weight for all adapters becomes one for each.
+
+        Raises:
+            UserError: no adapter, or another number of weights.
+        """
+        if not self.adapter:
+            raise UserError("--adapter takes at least one file")
+        if len(self.weight) == 1:
+            self.weight = self.weight * len(self.adapter)
+        if len(self.weight) != len(self.adapter):
+            raise UserError(f"{len(self.weight)} weights for {len(self.adapter)} adapters; give one for each, or one")

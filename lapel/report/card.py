@@ -1,0 +1,120 @@
+"""What an adapter is and was made from, for programs (`card.json`) and for hubs (`README.md`)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from lapel.base.find import read_header
+from lapel.errors import UserError
+from lapel.files import written_whole
+from lapel.report.loading import DIFFUSERS_FILE, example_prompt, ways_to_load
+
+CARD = "card.json"
+
+REQUIRED = ("name", "trigger", "class_word", "base", "base_hash", "family")
+"""What a program needs to wear the adapter; everything else on the card is for people."""
+
+
+def write_card(run_folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Write `card.json` and `README.md` into the run folder, and return the card.
+
+    `facts` holds at least `REQUIRED`; known beside them are `clip_skip`, `vae`, `views`, `settings`, `steps`, `scores`,
+    `seconds` (by phase) and `files`. Whatever can be said in JSON is kept, paths as text.
+
+    Raises:
+        ValueError: a required fact is missing.
+    """
+    missing = [key for key in REQUIRED if key not in facts]
+    if missing:
+        raise ValueError(f"the card lacks {', '.join(missing)}")
+    text = json.dumps(facts, indent=2, ensure_ascii=False, default=str)
+    card: dict[str, Any] = json.loads(text)
+    with written_whole(run_folder / CARD) as unfinished:
+        unfinished.write_text(text + "\n", encoding="utf-8")
+    with written_whole(run_folder / "README.md") as unfinished:
+        unfinished.write_text(_model_card(card), encoding="utf-8")
+    return card
+
+
+def _model_card(card: dict[str, Any]) -> str:
+    from jinja2 import Environment
+
+    environment = Environment(keep_trailing_newline=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["json"] = lambda value: json.dumps(value, ensure_ascii=False)
+    template = environment.from_string(read_template("README.md.jinja"))
+    base = str(card["base"])
+    return template.render(
+        card=card,
+        prompt=example_prompt(card),
+        # a hub id is "owner/name"; a path on somebody's disk would be a dead link
+        hub_base=base if base.count("/") == 1 and not Path(base).exists() and not base.startswith((".", "/")) else None,
+        loading=ways_to_load(card),
+    )
+
+
+def read_template(name: str) -> str:
+    """The text of one of the package's own templates."""
+    return resources.files("lapel.report").joinpath("templates").joinpath(name).read_text(encoding="utf-8")
+
+
+def read_card(adapter: Path) -> dict[str, Any]:
+    """What is known of an adapter file: the `card.json` beside it, otherwise the file's own metadata.
+
+    From metadata come, where they are there, `name`, `trigger`, `base`, `base_hash`, `family` and `clip_skip`, out of
+    the `ss_` fields (kohya) and `modelspec.` fields (Stability's model specification); `class_word` is then empty.
+
+    Raises:
+        UserError: no such file, or no safetensors file of an adapter.
+    """
+    header = _read_header(adapter)
+    card = _card_beside(adapter)
+    if card is not None:
+        return card
+    metadata = header.get("__metadata__", {})
+    known = {
+        "name": metadata.get("ss_output_name") or adapter.stem,
+        "trigger": metadata.get("modelspec.trigger_phrase"),
+        "class_word": "",
+        "base": metadata.get("ss_sd_model_name"),
+        "base_hash": metadata.get("ss_new_sd_model_hash"),
+        "family": _family(metadata),
+        "clip_skip": int(skip) if (skip := metadata.get("ss_clip_skip", "")).isdigit() else None,
+    }
+    return {key: value for key, value in known.items() if value is not None}
+
+
+def _card_beside(adapter: Path) -> dict[str, Any] | None:
+    """The card in the file's folder, if it is this adapter's and not a neighbour's."""
+    path = adapter.parent / CARD
+    if not path.is_file():
+        return None
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} is not a card: {error}") from error
+    if not isinstance(card, dict) or any(not isinstance(card.get(key), str) for key in REQUIRED):
+        raise UserError(f"{path} is not a card: it lacks one of {', '.join(REQUIRED)}")
+    return card if adapter.name in (f"{card['name']}.safetensors", DIFFUSERS_FILE) else None
+
+
+def _read_header(adapter: Path) -> dict[str, Any]:
+    """The JSON header of a safetensors file that holds an adapter's layers; nothing else of the file is read."""
+    if not adapter.is_file():
+        raise UserError(f"{adapter}: no such file; give an adapter's .safetensors file")
+    header = read_header(adapter)
+    if not any("lora" in key for key in header):
+        raise UserError(f"{adapter}: not an adapter (it holds no LoRA layers)")
+    return header
+
+
+def _family(metadata: Mapping[str, str]) -> str | None:
+    version = metadata.get("ss_base_model_version", "") + " " + metadata.get("modelspec.architecture", "")
+    if "sdxl" in version or "stable-diffusion-xl" in version:
+        return "sdxl"
+    if metadata.get("ss_v2") == "True" or "sd_v2" in version or "stable-diffusion-v2" in version:
+        return "sd2"
+    return "sd15" if "sd_v1" in version or "stable-diffusion-v1" in version else None
