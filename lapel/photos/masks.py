@@ -10,12 +10,12 @@ from PIL import Image
 _WORKING_SIDE = 640
 """Pixels of the longer side while looking for the garment; finer edges than this do not survive training."""
 
-_PLAIN_SHARE = 0.6
-"""The share of the border that must be background in a plain photo: a cropped figure may touch one side."""
+_PLAIN_SHARE = 2 / 3
+"""The share of the border that must be background: a cropped figure may touch a side, a floor touches three."""
 
-_DOUBTFUL_SHARE = 0.08
-"""The share of the background that may be only just like it. Studio backdrops stay below 0.03; a white garment that the
-flood ran into, or clouds, are above 0.11."""
+_DOUBTFUL_SHARE = 0.03
+"""The share of the background that may be only just like it. Real and drawn backdrops stay below 0.02; brick walls,
+clouds, and white garments that the flood ran into are above."""
 
 Floats = npt.NDArray[np.float32]
 
@@ -23,18 +23,20 @@ Floats = npt.NDArray[np.float32]
 def plain_background_mask(photo: Image.Image) -> Image.Image | None:
     """The mask (mode L, the photo's size, soft edges) of what stands on a plain or evenly lit background.
 
-    The background's colour is fitted to the border as a plane in CIE Lab, so that a lit backdrop counts as plain; what
-    is close to it and joined to the border is background. None where the border is not plain, where the background
-    found is not (so that it may be part of a pale garment), or where next to nothing, or nearly everything, would be
-    left.
+    The background's colour is a smooth surface in CIE Lab fitted from the border inwards, so that a lit backdrop counts
+    as plain; what is close to it and joined to the border is background. None where the border is not plain, where
+    the background found is not (so that it may be part of a pale garment), or where next to nothing, or nearly
+    everything, would be left.
     """
     lab = _small_lab(photo)
     distance = _distance_to_background(lab)
     if distance is None:
         return None
     foreground = _joined_to_border(distance)
-    share = float(foreground.mean())
-    if not 0.01 < share < 0.97 or (distance[~foreground] > 0.5).mean() > _DOUBTFUL_SHARE:
+    share = foreground.mean()
+    if not 0.01 < share < 0.97 or foreground[_border(*foreground.shape)].mean() > 1 - _PLAIN_SHARE:
+        return None
+    if (distance[~foreground] > 0.5).mean() > _DOUBTFUL_SHARE:
         return None
     soft = cv2.GaussianBlur(foreground.astype(np.float32), (0, 0), 1.0)
     full = cv2.resize(soft, photo.size, interpolation=cv2.INTER_LINEAR)
@@ -57,29 +59,42 @@ def _border(height: int, width: int) -> npt.NDArray[np.bool_]:
     return border
 
 
-def _distance_to_background(lab: Floats) -> Floats | None:
-    """(h, w) distance to the fitted background in units of its own spread's threshold: below 1 is background."""
-    height, width = lab.shape[:2]
-    border = _border(height, width)
-    colours = lab[border]
-    rows, columns = np.nonzero(border)
-    places = np.stack([np.ones(len(rows)), rows / height, columns / width], axis=1).astype(np.float32)
+def _surface(height: int, width: int) -> Floats:
+    """(h, w, 6) the terms of a quadratic over the picture, which follows a lamp's fall-off and a vignette."""
+    down, across = np.indices((height, width), dtype=np.float32) / np.array([height, width], np.float32)[:, None, None]
+    return np.stack([np.ones_like(down), down, across, down * across, down**2, across**2], axis=2)
 
-    # The commonest colour of the border, in steps of 8, starts the fit; two refits settle which pixels belong.
+
+def _distance_to_background(lab: Floats) -> Floats | None:
+    """(h, w) distance to the background's fitted colour, as a share of how far background strays: it is below 1.
+
+    None where the border is not plain.
+    """
+    border = _border(*lab.shape[:2])
+    terms = _surface(*lab.shape[:2])
+    colours = lab[border]
+    # The commonest colour of the border, in steps of 8, starts the fit, and a plane settles which of the border belong.
     cells, counts = np.unique(np.floor(colours / 8), axis=0, return_counts=True)
     near = np.linalg.norm(colours - (cells[counts.argmax()] + 0.5) * 8, axis=1) < 14
-    for _ in range(2):
-        plane, *_ = np.linalg.lstsq(places[near], colours[near], rcond=None)
-        residual = np.linalg.norm(colours - places @ plane, axis=1)
+    for _ in range(3):
+        plane, *_ = np.linalg.lstsq(terms[border][near, :3], colours[near], rcond=None)
+        residual = np.linalg.norm(colours - terms[border][:, :3] @ plane, axis=1)
         near = residual < 8
-        if near.mean() < _PLAIN_SHARE:
+        if near.mean() < 0.5:
             return None
-    # Noise and compression set how far a background pixel strays.
-    threshold = float(np.clip(3 * np.percentile(residual[near], 90), 2.5, 9))
+    distance = np.linalg.norm(lab - terms[..., :3] @ plane, axis=2)
+    # From the border the background grows inwards, and the quadratic with it.
+    reach = _stray(residual[near])
+    for _ in range(3):
+        background = ~_joined_to_border(distance / reach)
+        surface, *_ = np.linalg.lstsq(terms[background][::7], lab[background][::7], rcond=None)
+        distance = np.linalg.norm(lab - terms @ surface, axis=2)
+    return distance / _stray(distance[border][distance[border] < 8])
 
-    grid = np.indices((height, width), dtype=np.float32) / np.array([height, width], np.float32)[:, None, None]
-    fitted = plane[0] + grid[0][..., None] * plane[1] + grid[1][..., None] * plane[2]
-    return np.linalg.norm(lab - fitted, axis=2) / threshold
+
+def _stray(residual: Floats) -> float:
+    """How far a background pixel may be from the fit: noise and compression set it, within bounds."""
+    return float(np.clip(3 * np.percentile(residual, 90), 2.5, 9))
 
 
 def _joined_to_border(distance: Floats) -> npt.NDArray[np.bool_]:

@@ -50,6 +50,23 @@ def test_garment_on_a_plain_backdrop(name: str, colour: tuple[int, int, int]) ->
     assert overlap(mask, garment_shape()) > 0.96
 
 
+def test_vignette_is_plain() -> None:
+    down, across = np.mgrid[-1 : 1 : SIDE * 1j, -1 : 1 : SIDE * 1j]
+    light = (200 - 45 * (down**2 + across**2))[..., None] * np.array([1, 1.01, 1.04])
+    photo = Image.fromarray(light.clip(0, 255).astype(np.uint8))
+    photo.paste((80, 90, 30), (0, 0), garment_shape())
+    mask = plain_background_mask(photo)
+    assert mask is not None
+    assert overlap(mask, garment_shape()) > 0.96
+
+
+def test_wall_with_a_floor_is_not_plain() -> None:
+    photo = Image.new("RGB", (SIDE, SIDE), (205, 200, 215))
+    photo.paste((120, 80, 60), (0, 200, SIDE, SIDE))
+    photo.paste((200, 60, 30), (0, 0), garment_shape())
+    assert plain_background_mask(photo) is None
+
+
 def test_print_in_the_backdrops_colour_stays_in_the_mask() -> None:
     photo = Image.composite(
         Image.new("RGB", (SIDE, SIDE), (30, 60, 90)), Image.new("RGB", (SIDE, SIDE), "white"), garment_shape()
