@@ -18,7 +18,7 @@ from lapel.base.families import Family
 from lapel.files import sha256
 
 if TYPE_CHECKING:
-    from diffusers import AutoencoderKL, DDPMScheduler, DiffusionPipeline, UNet2DConditionModel
+    from diffusers import AutoencoderKL, DDPMScheduler
 
 PipelineKind = Literal["text2img", "img2img", "inpaint"]
 
@@ -33,7 +33,8 @@ class Base:
     name: str
     """As it was asked for: `tiny`, a hub id or a path."""
     family: Family
-    unet: UNet2DConditionModel
+    unet: Any
+    """diffusers' UNet2DConditionModel."""
     vae: Any
     """diffusers' AutoencoderKL, or None once `release_encoders` was called."""
     text_encoders: list[Any]
@@ -188,7 +189,7 @@ class Base:
         self.vae = None
         self.release_text_encoders()
 
-    def pipeline(self, kind: PipelineKind = "text2img") -> DiffusionPipeline:
+    def pipeline(self, kind: PipelineKind = "text2img") -> Any:
         """diffusers' stock pipeline over these very parts, without a safety checker and without a progress bar."""
         import diffusers
 
