@@ -1,0 +1,164 @@
+"""Builds `tiny`, the embedded base, from nothing but the wardrobe.
+
+    python scripts/build_tiny.py --output_dir build/tiny
+
+draws the photos, trains autoencoder, CLIP towers and UNet one after the other, and writes a diffusers folder. Every
+stage keeps its state in the output folder: a run that was stopped goes on where it was, and a finished stage is not
+repeated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from lapel.errors import run_program
+from lapel.quiet import quiet
+from lapel.settings import read_settings
+
+if TYPE_CHECKING:
+    from lapel.training.pretraining.pool import Pool
+
+
+@dataclass
+class BuildSettings:
+    """How long and on what `tiny` is trained."""
+
+    output_dir: Path
+    """Where states, logs and the finished base go."""
+    stage: Literal["all", "photos", "vae", "towers", "encode", "unet", "assemble"] = "all"
+    """One stage alone; vae and towers need each other's results no more than photos does, so that they can run side
+    by side."""
+    photos: int = 48000
+    """How many photos the pool holds: about 27 KB each."""
+    vae_steps: int = 1800
+    """Of 12 crops each."""
+    tower_steps: int = 420
+    """Of 192 pairs each."""
+    coarse_steps: int = 3000
+    """UNet steps of 16 at two thirds of the size, where they cost half and teach most of what words mean."""
+    unet_steps: int = 3400
+    """UNet steps of 16 at the full size."""
+    threads: int = 2
+    """CPU threads."""
+
+
+def main() -> None:
+    """Run the stages that are asked for."""
+    (settings,) = read_settings(__doc__ or "", BuildSettings)
+    quiet()
+    import torch
+
+    from lapel.training.pretraining.pool import draw_pool
+
+    torch.set_num_threads(settings.threads)
+    torch.manual_seed(0)
+    pool = draw_pool(settings.output_dir, settings.photos, 96, settings.threads)
+    stages = {"vae": build_vae, "towers": build_towers, "encode": encode, "unet": build_unet, "assemble": assemble}
+    for name, stage in stages.items():
+        if settings.stage in ("all", name):
+            stage(settings, pool)
+
+
+def parts(settings: BuildSettings) -> Any:
+    """The base with random weights, always the same; what is trained is loaded into it."""
+    from lapel.base.shapes import random_pipeline
+
+    return random_pipeline("tiny", settings.output_dir / "base", seed=0)
+
+
+def towers() -> tuple[Any, Any, Any]:
+    """Text tower, image tower and logit scale with random weights, always the same."""
+    import torch
+    from transformers import CLIPTextModelWithProjection, CLIPVisionConfig, CLIPVisionModelWithProjection
+
+    from lapel.base.shapes import IMAGE_TOWER, text_tower_config
+    from lapel.training.pretraining.towers import LogitScale
+
+    torch.manual_seed(1)
+    image = CLIPVisionModelWithProjection(CLIPVisionConfig(**IMAGE_TOWER))
+    return CLIPTextModelWithProjection(text_tower_config("tiny")), image, LogitScale()
+
+
+def build_vae(settings: BuildSettings, pool: Pool) -> Any:
+    """Train the autoencoder, or read it where it is trained."""
+    from lapel.training.pretraining.loop import Recipe
+    from lapel.training.pretraining.vae import train_vae
+
+    vae = parts(settings).vae
+    train_vae(vae, pool, Recipe(settings.vae_steps, batch=12, learning_rate=1.5e-3), settings.output_dir)
+    return vae.eval()
+
+
+def build_towers(settings: BuildSettings, pool: Pool) -> tuple[Any, Any, Any]:
+    """Train the CLIP towers, or read them where they are trained."""
+    from lapel.training.pretraining.loop import Recipe
+    from lapel.training.pretraining.towers import train_towers
+
+    text, image, scale = towers()
+    recipe = Recipe(settings.tower_steps, batch=192, learning_rate=1e-3)
+    train_towers(text, image, scale, parts(settings).tokenizer, pool, recipe, settings.output_dir)
+    return text.eval(), image.eval(), scale
+
+
+def encode(settings: BuildSettings, pool: Pool, size: int = 96) -> Any:
+    """Encode photos at that size, and captions, for the UNet."""
+    from lapel.training.pretraining.towers import encode_captions
+    from lapel.training.pretraining.unet import Encoded
+    from lapel.training.pretraining.vae import encode_pool, scaling_factor
+
+    vae, (text, _, _), tokenizer = build_vae(settings, pool), build_towers(settings, pool), parts(settings).tokenizer
+    factor = scaling_factor(vae, pool)
+    mean, std = encode_pool(vae, pool, size, settings.output_dir)
+    states = encode_captions(text, tokenizer, ["", *pool.captions], settings.output_dir)
+    return Encoded(mean * factor, std * factor, states[1:], states[0])
+
+
+def build_unet(settings: BuildSettings, pool: Pool) -> Any:
+    """Train the UNet, first on reduced photos, or read it where it is trained."""
+    from diffusers import DDPMScheduler
+
+    from lapel.base.shapes import noise_schedule
+    from lapel.training.pretraining.loop import Recipe
+    from lapel.training.pretraining.unet import train_unet
+
+    unet, scheduler = parts(settings).unet, DDPMScheduler(**noise_schedule("tiny"))
+    # The coarse stage ends at its full rate: the decay would be spent on a size that nobody draws at.
+    coarse = Recipe(settings.coarse_steps, batch=16, learning_rate=1e-3, decay=0.01)
+    fine = Recipe(settings.unet_steps, batch=16, learning_rate=1e-3, decay=0.5)
+    for name, size, recipe in (("unet-coarse", 64, coarse), ("unet", 96, fine)):
+        train_unet(unet, scheduler, encode(settings, pool, size), recipe, settings.output_dir, name)
+    return unet.eval()
+
+
+def assemble(settings: BuildSettings, pool: Pool) -> None:
+    """Write the finished base, in fp16, as a diffusers folder: `output_dir/base`."""
+    import torch
+    from safetensors.torch import save_file
+    from transformers import CLIPImageProcessor, CLIPTextModel
+
+    from lapel.training.pretraining.vae import scaling_factor
+
+    folder, pipeline = settings.output_dir / "base", parts(settings)
+    text, image, scale = build_towers(settings, pool)
+    pipeline.vae = build_vae(settings, pool)
+    pipeline.vae.register_to_config(scaling_factor=scaling_factor(pipeline.vae, pool))
+    pipeline.unet = build_unet(settings, pool)
+    encoder = CLIPTextModel(text.config)
+    encoder.load_state_dict(text.text_model.state_dict(), strict=False)
+    pipeline.text_encoder = encoder
+    pipeline.to(torch.float16).save_pretrained(folder)
+    image.half().save_pretrained(folder / "image_encoder")
+    size = image.config.image_size
+    CLIPImageProcessor(size=size, crop_size=size).save_pretrained(folder / "feature_extractor")
+    # What a text tower needs beyond `CLIPTextModel` to be compared with the image tower.
+    head = {"text_projection.weight": text.text_projection.weight.half(), "logit_scale": scale.value.half()}
+    save_file(
+        {name: tensor.detach().contiguous() for name, tensor in head.items()}, folder / "text_projection.safetensors"
+    )
+    print(f"{folder}: {sum(file.stat().st_size for file in folder.rglob('*') if file.is_file()) / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    run_program(main)
