@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+_OPTIONAL = ("matplotlib", "mpl_toolkits", "cycler", "scipy")
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -16,6 +19,11 @@ def _colour_science() -> Any:
         # it announces the optional parts that are not installed; none of them is used here
         warnings.simplefilter("ignore")
         import colour
+    # For the optional parts that are missing it leaves stand-ins without a spec behind, which break those who look later
+    # whether these libraries are there (diffusers does).
+    for name, module in list(sys.modules.items()):
+        if name.split(".")[0] in _OPTIONAL and getattr(module, "__spec__", None) is None:
+            del sys.modules[name]
     return colour
 
 

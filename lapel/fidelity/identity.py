@@ -32,9 +32,11 @@ class ImageTower:
         import torch
         from safetensors.torch import load_file
         from transformers import CLIPImageProcessor, CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection
+        from transformers.utils.logging import disable_progress_bar
 
         if not (folder / "image_encoder").is_dir() or not (folder / "text_projection.safetensors").is_file():
             raise UserError(f"{folder} has no image tower (image_encoder/ and text_projection.safetensors)")
+        disable_progress_bar()
         self.device = device
         vision: Any = CLIPVisionModelWithProjection.from_pretrained(folder / "image_encoder", dtype=torch.float32)
         text: Any = CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32)

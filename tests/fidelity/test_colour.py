@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -43,3 +46,14 @@ def test_refuses_an_empty_or_foreign_mask() -> None:
         median_lab(image, np.zeros((4, 4), np.uint8))
     with pytest.raises(ValueError, match="the mask is"):
         median_lab(image, np.ones((4, 5), bool))
+
+
+def test_other_libraries_still_load_after_it() -> None:
+    """In a new interpreter: what the colour library leaves behind for missing libraries must not break diffusers."""
+    code = (
+        "import numpy as np; from lapel.fidelity import median_lab; "
+        "median_lab(np.zeros((2, 2, 3), np.uint8), np.ones((2, 2), bool)); "
+        "import diffusers; diffusers.StableDiffusionPipeline"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
