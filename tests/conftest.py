@@ -26,3 +26,48 @@ def real_photos() -> Path:
     if not folder.is_dir():
         pytest.skip("no real product photos at ../shared/photos")
     return folder
+
+
+@pytest.fixture(scope="session")
+def small_sdxl(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A diffusers folder with SDXL's build (three levels, two text encoders) and thin random layers."""
+    import torch
+    from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, StableDiffusionXLPipeline, UNet2DConditionModel
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+
+    from lapel.base.shapes import write_tokenizer
+
+    folder = tmp_path_factory.mktemp("small-sdxl")
+    write_tokenizer(folder / "words", 100)
+    tokenizer = CLIPTokenizer.from_pretrained(folder / "words")
+    text = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    text |= {"vocab_size": 614, "bos_token_id": 612, "eos_token_id": 613, "pad_token_id": 613, "projection_dim": 32}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        unet = UNet2DConditionModel(
+            sample_size=32,
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+            block_out_channels=(32, 64, 64),
+            transformer_layers_per_block=(1, 1, 2),
+            attention_head_dim=(1, 2, 2),
+            cross_attention_dim=64,
+            use_linear_projection=True,
+            addition_embed_type="text_time",
+            addition_time_embed_dim=8,
+            projection_class_embeddings_input_dim=80,
+        )
+        vae = AutoencoderKL(
+            block_out_channels=(32, 32),
+            down_block_types=("DownEncoderBlock2D",) * 2,
+            up_block_types=("UpDecoderBlock2D",) * 2,
+            latent_channels=4,
+            sample_size=64,
+            scaling_factor=0.13025,
+            force_upcast=True,
+        )
+        encoders = CLIPTextModel(CLIPTextConfig(**text)), CLIPTextModelWithProjection(CLIPTextConfig(**text))
+    scheduler = DPMSolverMultistepScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
+    pipeline = StableDiffusionXLPipeline(vae, *encoders, tokenizer, tokenizer, unet, scheduler, add_watermarker=False)
+    pipeline.save_pretrained(folder)
+    return folder

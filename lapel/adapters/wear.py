@@ -20,7 +20,8 @@ def wear(pipeline: Any, adapters: Sequence[tuple[Path, float]]) -> None:
 
     Args:
         pipeline: a stock Stable Diffusion pipeline of any family.
-        adapters: files and weights; 1 wears the adapter as it was trained, 0 not at all.
+        adapters: files and weights; 1 wears the adapter as it was trained, 0 not at all. Of a DoRA in diffusers'
+            layout, peft weighs the direction only, never the magnitudes; its file in kohya's layout is weighed whole.
 
     Raises:
         UserError: a file that is missing, damaged, no adapter, or made for another base.

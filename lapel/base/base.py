@@ -18,7 +18,7 @@ from lapel.base.families import Family
 from lapel.files import sha256
 
 if TYPE_CHECKING:
-    from diffusers import AutoencoderKL, DDPMScheduler
+    from diffusers import DDPMScheduler
 
 PipelineKind = Literal["text2img", "img2img", "inpaint"]
 
@@ -209,7 +209,7 @@ class Base:
         return pipeline
 
 
-def let_any_precision_in(vae: AutoencoderKL) -> None:
+def let_any_precision_in(vae: Any) -> None:
     """Have an fp32 VAE take what a UNet of another precision hands it, so that stock pipelines run on both."""
 
     def in_own_precision(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -219,8 +219,8 @@ def let_any_precision_in(vae: AutoencoderKL) -> None:
 
         return call
 
-    vae.encode = in_own_precision(vae.encode)  # type: ignore[method-assign]
-    vae.decode = in_own_precision(vae.decode)  # type: ignore[method-assign]
+    vae.encode = in_own_precision(vae.encode)
+    vae.decode = in_own_precision(vae.decode)
 
 
 def _content_hash(path: Path) -> str:

@@ -42,8 +42,8 @@ def ldm_name(module: str, layers_per_block: int, attention_in_up_block: list[boo
         return _PLAIN[module]
     if match := _IN_MIDDLE.fullmatch(module):
         kind, number, rest = match.groups()
-        place = 1 if kind == "attentions" else 2 * int(number)
-        return f"middle_block.{place}.{_RESNET[rest] if kind == 'resnets' else rest}"
+        middle = 1 if kind == "attentions" else 2 * int(number)
+        return f"middle_block.{middle}.{_RESNET[rest] if kind == 'resnets' else rest}"
     match = _IN_BLOCK.fullmatch(module)
     if match is None:
         raise KeyError(module)
