@@ -19,8 +19,8 @@ def _colour_science() -> Any:
         # it announces the optional parts that are not installed; none of them is used here
         warnings.simplefilter("ignore")
         import colour
-    # For the optional parts that are missing it leaves stand-ins without a spec behind, which break those who look later
-    # whether these libraries are there (diffusers does).
+    # For the optional parts that are missing it leaves stand-ins without a spec behind, which break those who look
+    # later whether these libraries are there (diffusers does).
     for name, module in list(sys.modules.items()):
         if name.split(".")[0] in _OPTIONAL and getattr(module, "__spec__", None) is None:
             del sys.modules[name]

@@ -46,14 +46,20 @@ def _model_card(card: dict[str, Any]) -> str:
     environment = Environment(keep_trailing_newline=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters["json"] = lambda value: json.dumps(value, ensure_ascii=False)
     template = environment.from_string(read_template("README.md.jinja"))
-    base = str(card["base"])
     return template.render(
         card=card,
         prompt=example_prompt(card),
-        # a hub id is "owner/name"; a path on somebody's disk would be a dead link
-        hub_base=base if base.count("/") == 1 and not Path(base).exists() and not base.startswith((".", "/")) else None,
+        hub_base=_hub_id(str(card["base"])),
         loading=ways_to_load(card),
     )
+
+
+def _hub_id(base: str) -> str | None:
+    """A base as hubs link to it, "owner/name"; a path on somebody's disk would be a dead link."""
+    is_path = (
+        Path(base).exists() or Path(base).suffix in (".safetensors", ".ckpt", ".pt") or base.startswith((".", "/"))
+    )
+    return base if base.count("/") == 1 and not is_path else None
 
 
 def read_template(name: str) -> str:

@@ -61,7 +61,7 @@ def _diffusers_words(card: Mapping[str, Any]) -> str:
     base = str(card["base"])
     lines = [f"from diffusers import {pipeline}", ""]
     if base == "tiny":
-        lines[1:1] = ["from lapel.base import TINY_FOLDER"]
+        lines[1:1] = ["from lapel.base.find import TINY_FOLDER"]
         lines.append(f"pipeline = {pipeline}.from_pretrained(TINY_FOLDER)")
     elif base.endswith((".safetensors", ".ckpt", ".pt")):
         lines.append(f"pipeline = {pipeline}.from_single_file({base!r})")

@@ -1,0 +1,110 @@
+"""`inference/generate.py` as a user runs it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from lapel.base.shapes import random_base
+from lapel.files import sha256
+from lapel.report import write_card
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "inference" / "generate.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
+
+
+@pytest.fixture(scope="module")
+def adapter(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder's adapter for a random base of tiny's shape."""
+    folder = tmp_path_factory.mktemp("run")
+    random_base("tiny", folder / "base")
+    stem = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q"
+    generator = torch.Generator().manual_seed(0)
+    tensors = {
+        f"{stem}.lora_down.weight": torch.randn(4, 64, generator=generator),
+        f"{stem}.lora_up.weight": torch.randn(64, 4, generator=generator),
+        f"{stem}.alpha": torch.tensor(4.0),
+    }
+    path = folder / "red-tee.safetensors"
+    save_file(tensors, path, {"ss_base_model_version": "sd_v1"})
+    base_hash = sha256(folder / "base" / "unet" / "diffusion_pytorch_model.safetensors")
+    facts = {"name": "red-tee", "trigger": "sks", "class_word": "t-shirt", "family": "sd15"}
+    write_card(folder, {**facts, "base": str(folder / "base"), "base_hash": base_hash})
+    return path
+
+
+def test_images_sheet_and_settings(adapter: Path, tmp_path: Path) -> None:
+    prompt = ("--prompt", "a photo of {garment}, front view", "--steps", 2)
+    done = _run("--adapter", adapter, *prompt, "--seeds", 4, "--images", 2, "--output_dir", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert "warning" not in done.stderr
+    assert "left" in done.stderr
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == ["0001-4.png", "0002-5.png", "sheet.png"]
+    with Image.open(tmp_path / "out" / "0002-5.png") as image:
+        assert image.size == (96, 96)
+        assert image.text["parameters"].startswith("a photo of sks t-shirt, front view <lora:red-tee:1>\n")
+        assert "Seed: 5" in image.text["parameters"]
+
+    without = _run("--adapter", adapter, "--weight", 0, *prompt, "--seeds", 4, "--output_dir", tmp_path / "out")
+    assert without.returncode == 0, without.stderr
+    worn, bare = (Image.open(tmp_path / "out" / name).tobytes() for name in ("0001-4.png", "0003-4.png"))
+    assert worn != bare
+
+
+def test_another_base_is_warned_of(adapter: Path, tmp_path: Path) -> None:
+    random_base("tiny", tmp_path / "other", seed=1)
+    settings = ("--steps", 1, "--output_dir", tmp_path / "out", "--base", tmp_path / "other")
+    done = _run("--adapter", adapter, adapter, "--weight", 0.5, 0.5, "--prompt", "{garment}", *settings)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("warning: ") == 2
+
+
+def test_errors_are_one_line_each_and_exit_with_2(adapter: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x", encoding="utf-8")
+    unet = adapter.parent / "base" / "unet" / "diffusion_pytorch_model.safetensors"
+    sdxl = tmp_path / "xl.safetensors"
+    save_file({"lora_unet_a.lora_down.weight": torch.zeros(1)}, sdxl, {"ss_base_model_version": "sdxl_base_v1-0"})
+    plain = tmp_path / "plain.safetensors"
+    save_file({"lora_unet_a.lora_down.weight": torch.zeros(1)}, plain)
+    cases = [
+        (("--adapter", tmp_path / "none.safetensors", "--prompt", "x"), "no such file"),
+        (("--adapter", tmp_path / "file", "--prompt", "x"), "not a .safetensors file"),
+        (("--adapter", unet, "--prompt", "x"), "not an adapter"),
+        (("--adapter", sdxl, "--prompt", "x", "--base", adapter.parent / "base"), "made for sdxl"),
+        (("--adapter", plain, "--prompt", "{garment}"), "tells no trigger"),
+        (("--adapter", plain, "--prompt", "x"), "tells no base"),
+        (("--adapter", adapter, "--prompt", "x", "--scheduler", "eulr a"), "nearest is 'Euler a'"),
+        (("--adapter", adapter, "--prompt", "x", "--output_dir", tmp_path / "file"), "a file is in the way"),
+        (("--adapter", adapter), "--prompt is required"),
+        (("--adapter", adapter, "--weight", 1, 2, "--prompt", "x"), "2 weights for 1 adapters"),
+    ]
+    for arguments, words in cases:
+        done = _run(*arguments)
+        assert done.returncode == 2, (arguments, done.stderr)
+        lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+        assert len(lines) == 1, done.stderr
+        assert words in lines[0]
+        assert "Traceback" not in done.stderr
+
+
+def test_help_is_quick() -> None:
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        done = _run("--help")
+        seconds.append(time.perf_counter() - start)
+        assert done.returncode == 0
+    assert "--negative_prompt" in done.stdout
+    assert min(seconds) < 2
