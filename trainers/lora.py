@@ -7,6 +7,7 @@ and feed-forward layers. The photos become latents once; a step noises some of t
 from __future__ import annotations
 
 import dataclasses
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from lapel.quiet import quiet
 from lapel.settings import read_settings, write_settings
 from lapel.training.clock import Clock
 from lapel.training.facts import Settings, card_facts, file_metadata, file_name, identity, start_table
+from lapel.training.processes import all_processes
 from lapel.training.run_folder import RunFolder, step_of
 from lapel.training.settings import ObjectiveSettings, OptimizerSettings, RunSettings
 
@@ -38,8 +40,8 @@ CLASSES = (PhotoSettings, BaseSettings, AdapterSettings, ObjectiveSettings, Opti
 
 
 def main() -> None:
-    """Refuse whatever is wrong before a heavy library is imported; then load, encode, learn and export."""
-    settings = Settings(*read_settings(__doc__ or "", *CLASSES))
+    """Refuse whatever is wrong before a heavy library is imported, then train, in as many processes as asked for."""
+    settings = Settings(*read_settings(__doc__ or "", *CLASSES, argv=with_preset(sys.argv[1:])))
     if settings.adapter.text_encoder and settings.objective.cache_text:
         raise UserError("--text_encoder trains what --cache_text gives up: add --cache_text false")
     listing = check_garment_dir(settings.photos)
@@ -47,6 +49,12 @@ def main() -> None:
     require_writable(folder.path)
     checkpoint = folder.checkpoint_to_resume(settings.run)
 
+    with all_processes():
+        train(settings, folder, checkpoint)
+
+
+def train(settings: Settings, folder: RunFolder, checkpoint: Path | None) -> None:
+    """Load, encode, learn and export: the story of the run."""
     clock = Clock.from_launch()
     with clock.phase("imports"):
         quiet()
@@ -59,13 +67,20 @@ def main() -> None:
     with clock.phase("encode"):
         garment, lesson = prepare(settings, base, accelerator)
     if accelerator.is_main_process:
-        print(start_table(settings, garment, base, lesson.trainable.count, folder.path), flush=True)
+        numbers, processes = lesson.trainable.count, accelerator.num_processes
+        print(start_table(settings, garment, base, numbers, processes, folder.path), flush=True)
     try:
         learn(lesson, settings, garment, folder, checkpoint, clock)
     finally:
         accelerator.end_training()
     if accelerator.is_main_process:
         export(lesson, settings, garment, folder, clock)
+
+
+def with_preset(argv: list[str]) -> list[str]:
+    """The command line; where it names neither a base nor a preset, with the preset of the base that is then used."""
+    names_one = any(word.split("=")[0] in ("--base", "--config") for word in argv)
+    return argv if names_one else ["--config", "tiny", *argv]
 
 
 @dataclass
@@ -183,6 +198,7 @@ def take_step(lesson: Lesson, settings: OptimizerSettings) -> tuple[list[str], T
     import torch
 
     accelerator, base, objective = lesson.accelerator, lesson.base, lesson.objective
+    unet: Any = base.unet
     files, losses = [], []
     for part in range(settings.gradient_accumulation):
         batch = lesson.batches.draw(lesson.state.step, part)
@@ -190,7 +206,7 @@ def take_step(lesson: Lesson, settings: OptimizerSettings) -> tuple[list[str], T
         size = (noised.shape[-2] * base.latent_stride, noised.shape[-1] * base.latent_stride)
         with accelerator.autocast():
             conditions = base.unet_conditions(lesson.text(batch.captions), original_size=size, target_size=size)
-            predicted = base.unet(noised.to(base.dtype), batch.timesteps, **conditions).sample
+            predicted = unet(noised.to(base.dtype), batch.timesteps, **conditions).sample
         loss = objective.loss(predicted, batch.latents, batch.noise, batch.timesteps, batch.mask)
         accelerator.backward(loss / settings.gradient_accumulation)
         files += batch.files
@@ -223,6 +239,7 @@ def export(lesson: Lesson, settings: Settings, garment: GarmentFolder, folder: R
         if not base.text_encoders:
             reload_encoders(base, settings.base)
         proof = reading_lines(verify_adapter(base, files))
+    with clock.phase("report"):
         write_card(folder.path, card_facts(settings, garment, base, files, clock.seconds))
         report = write_report(folder.path, garment.photos)
     print("\n".join(["", *proof, ""]))

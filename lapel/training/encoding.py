@@ -64,7 +64,7 @@ def _encode_photo(base: Base, photo: dict[str, Any], flip: bool) -> dict[str, Te
             pixels, mask = pixels.flip(-1), mask.flip(-1)
         mean, std = base.encode_images(pixels)
         # The mean over each latent pixel's area: soft edges and thin straps survive.
-        small = torch.nn.functional.adaptive_avg_pool2d(mask, mean.shape[-2:])
+        small = torch.nn.functional.adaptive_avg_pool2d(mask, (mean.shape[-2], mean.shape[-1]))
         tensors |= {f"{side}.mean": mean[0], f"{side}.std": std[0], f"{side}.mask": small[0]}
     return tensors
 

@@ -40,7 +40,9 @@ class Settings:
         return {name: value.as_posix() if isinstance(value, Path) else value for name, value in pairs.items()}
 
 
-def start_table(settings: Settings, garment: GarmentFolder, base: Base, numbers: int, run_folder: Path) -> str:
+def start_table(
+    settings: Settings, garment: GarmentFolder, base: Base, numbers: int, processes: int, run_folder: Path
+) -> str:
     """The settings that a run goes by, defaults included, a line each; `numbers` is how many are trained."""
     adapter, objective, optimizer = settings.adapter, settings.objective, settings.optimizer
     masks = Counter(garment.photos["mask_source"])
@@ -54,7 +56,7 @@ def start_table(settings: Settings, garment: GarmentFolder, base: Base, numbers:
         "base": f"{base.name} ({base.family.title}), {str(base.dtype).removeprefix('torch.')} on {base.device}",
         "adapter": f"{adapter.adapter} of rank {adapter.rank}, alpha {adapter.resolved_alpha:g}: {numbers:,} numbers",
         "loss": f"{base.prediction_type}, {weighting}, {where}",
-        "steps": f"{optimizer.steps} of {optimizer.batch_size * optimizer.gradient_accumulation} photos",
+        "steps": f"{optimizer.steps} of {optimizer.batch_size * optimizer.gradient_accumulation * processes} photos",
         "optimizer": f"{optimizer.optimizer}, rate {optimizer.learning_rate:g}, {optimizer.schedule}",
         "run folder": str(run_folder),
     }

@@ -7,7 +7,7 @@ predicts, the story is the same: `noised` goes in, `target` should come out, `we
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,15 +15,12 @@ from torch import Tensor
 from lapel.errors import UserError
 from lapel.training.settings import ObjectiveSettings
 
-if TYPE_CHECKING:
-    from diffusers import DDPMScheduler
-
 
 class Objective:
     """The weighted, masked denoising loss of a base's noise schedule.
 
     Args:
-        schedule: the base's forward process; whether the base predicts epsilon or v is read from it too.
+        schedule: the base's forward process, diffusers' DDPMScheduler, which also knows what the base predicts.
         settings: min-SNR weighting and masking.
 
     Raises:
@@ -31,7 +28,7 @@ class Objective:
             where no signal is left (zero terminal SNR), which no network can answer.
     """
 
-    def __init__(self, schedule: DDPMScheduler, settings: ObjectiveSettings) -> None:
+    def __init__(self, schedule: Any, settings: ObjectiveSettings) -> None:
         self.prediction_type: str = schedule.config.prediction_type
         self.settings = settings
         alphas_cumprod = schedule.alphas_cumprod.double()

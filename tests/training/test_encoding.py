@@ -1,0 +1,99 @@
+"""Encoding happens once, is never stale, and stops at what is not finite."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from datasets import Dataset
+from PIL import Image
+
+from lapel.base.base import Base
+from lapel.base.load import load_base
+from lapel.base.settings import BaseSettings
+from lapel.errors import UserError
+from lapel.training.encoding import encode_photos, text_of
+
+
+@pytest.fixture(scope="module")
+def base() -> Base:
+    return load_base(BaseSettings())
+
+
+def photos(value: int = 0, mask: int = 255) -> Dataset:
+    pixels = np.random.default_rng(value).integers(0, 255, (32, 64, 3), dtype=np.uint8)
+    half = np.zeros((32, 64), np.uint8)
+    half[:, :32] = mask
+    row = {"file": "front.jpg", "caption": "ohwx boot", "image": Image.fromarray(pixels), "mask": Image.fromarray(half)}
+    return Dataset.from_list([row])
+
+
+def files(folder: Path) -> int:
+    return len(list(folder.glob("encoded-*.arrow")))
+
+
+def test_latents_and_masks_are_those_of_the_base_and_the_photo(base: Base, tmp_path: Path) -> None:
+    rows = photos()
+    (example,) = encode_photos(base, rows, tmp_path)
+    pixels = torch.from_numpy(np.array(rows[0]["image"])).permute(2, 0, 1)[None] / 127.5 - 1
+    mean, std = base.encode_images(pixels)
+    torch.testing.assert_close(example.mean, mean[0])
+    torch.testing.assert_close(example.std, std[0])
+    assert example.mask.shape == (1, 32 // base.latent_stride, 64 // base.latent_stride)
+    assert example.mask.mean() == 0.5
+    assert (example.file, example.caption) == ("front.jpg", "ohwx boot")
+
+
+def test_the_cache_serves_the_same_and_only_the_same(
+    base: Base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = encode_photos(base, photos(), tmp_path)[0]
+    encode_photos(base, photos(value=1), tmp_path)
+    encode_photos(base, photos(mask=128), tmp_path)
+    assert files(tmp_path) == 3
+    with monkeypatch.context() as patch:
+        patch.setattr(base, "encode_images", lambda pixels: pytest.fail("encoded again"))
+        assert torch.equal(encode_photos(base, photos(), tmp_path)[0].mean, first.mean)
+    weight = next(base.vae.parameters())
+    kept = weight.detach().clone()
+    with torch.no_grad():
+        weight.mul_(1.01)
+    assert not torch.equal(encode_photos(base, photos(), tmp_path)[0].mean, first.mean)
+    with torch.no_grad():
+        weight.copy_(kept)
+
+
+def test_flip_adds_the_mirrored_photo(base: Base, tmp_path: Path) -> None:
+    as_is, mirrored = encode_photos(base, photos(), tmp_path, flip=True)
+    assert torch.equal(as_is.mask.flip(-1), mirrored.mask)
+    assert not torch.equal(as_is.mean, mirrored.mean)
+
+
+def test_a_latent_that_is_not_finite_names_its_photo(
+    base: Base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encode = base.encode_images
+
+    def overflowing(pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        mean, std = encode(pixels)
+        return mean * float("inf"), std
+
+    monkeypatch.setattr(base, "encode_images", overflowing)
+    with pytest.raises(UserError, match=r"front.jpg: its latent is not finite .* --precision fp32"):
+        encode_photos(base, photos(), tmp_path)
+
+
+def test_an_empty_mask_names_its_photo(base: Base, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"front.jpg: its mask is empty"):
+        encode_photos(base, photos(mask=0), tmp_path)
+
+
+def test_cached_text_is_live_text_without_the_encoders_gradients(base: Base, tmp_path: Path) -> None:
+    captions, rows = ["a red dress", "a hat", ""], torch.tensor([2, 0, 0])
+    cached = text_of(base, captions, True, tmp_path)(rows)
+    live = text_of(base, captions, False, tmp_path)(rows)
+    assert cached.keys() == live.keys() == {"prompt_embeds"}
+    torch.testing.assert_close(cached["prompt_embeds"], live["prompt_embeds"], rtol=1e-4, atol=1e-5)
+    assert torch.equal(cached["prompt_embeds"][1], cached["prompt_embeds"][2])
