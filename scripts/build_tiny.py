@@ -9,12 +9,18 @@ repeated.
 
 from __future__ import annotations
 
+import json
+import shutil
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from lapel.errors import run_program
+from lapel.files import written_whole
 from lapel.quiet import quiet
+from lapel.report.curve import loss_curve
 from lapel.settings import read_settings
 
 if TYPE_CHECKING:
@@ -27,18 +33,20 @@ class BuildSettings:
 
     output_dir: Path
     """Where states, logs and the finished base go."""
-    stage: Literal["all", "photos", "vae", "towers", "encode", "unet", "assemble"] = "all"
+    stage: Literal["all", "photos", "vae", "towers", "encode", "unet", "assemble", "card"] = "all"
     """One stage alone; vae and towers need each other's results no more than photos does, so that they can run side
     by side."""
     photos: int = 48000
     """How many photos the pool holds: about 27 KB each."""
     vae_steps: int = 1800
     """Of 12 crops each."""
-    tower_steps: int = 420
-    """Of 192 pairs each."""
-    coarse_steps: int = 3000
+    families: int = 3000
+    """How many families of eight siblings the towers learn to tell apart."""
+    tower_steps: int = 387
+    """Of 96 pairs each."""
+    coarse_steps: int = 2000
     """UNet steps of 16 at two thirds of the size, where they cost half and teach most of what words mean."""
-    unet_steps: int = 3400
+    unet_steps: int = 1400
     """UNet steps of 16 at the full size."""
     threads: int = 2
     """CPU threads."""
@@ -56,6 +64,7 @@ def main() -> None:
     torch.manual_seed(0)
     pool = draw_pool(settings.output_dir, settings.photos, 96, settings.threads)
     stages = {"vae": build_vae, "towers": build_towers, "encode": encode, "unet": build_unet, "assemble": assemble}
+    stages["card"] = write_model_card
     for name, stage in stages.items():
         if settings.stage in ("all", name):
             stage(settings, pool)
@@ -94,11 +103,15 @@ def build_vae(settings: BuildSettings, pool: Pool) -> Any:
 def build_towers(settings: BuildSettings, pool: Pool) -> tuple[Any, Any, Any]:
     """Train the CLIP towers, or read them where they are trained."""
     from lapel.training.pretraining.loop import Recipe
+    from lapel.training.pretraining.pool import draw_pool, sibling
     from lapel.training.pretraining.towers import train_towers
+    from lapel.wardrobe import SIBLINGS
 
     text, image, scale = towers()
-    recipe = Recipe(settings.tower_steps, batch=192, learning_rate=1e-3)
-    train_towers(text, image, scale, parts(settings).tokenizer, pool, recipe, settings.output_dir)
+    folder, tokenizer = settings.output_dir, parts(settings).tokenizer
+    families = draw_pool(folder, settings.families * SIBLINGS, 96, settings.threads, sibling)
+    recipe = Recipe(settings.tower_steps, batch=96, learning_rate=7e-4)
+    train_towers(text, image, scale, tokenizer, pool, families, recipe, folder, "towers")
     return text.eval(), image.eval(), scale
 
 
@@ -158,6 +171,40 @@ def assemble(settings: BuildSettings, pool: Pool) -> None:
         {name: tensor.detach().contiguous() for name, tensor in head.items()}, folder / "text_projection.safetensors"
     )
     print(f"{folder}: {sum(file.stat().st_size for file in folder.rglob('*') if file.is_file()) / 1e6:.1f} MB")
+
+
+CURVES = {"vae": "autoencoder", "towers": "CLIP towers", "unet-coarse": "UNet at 64 px", "unet": "UNet at 96 px"}
+CURVE_STYLE = (
+    "<style>.grid{stroke:#ccc}text{font:12px sans-serif;fill:#666}.raw{fill:none;stroke:#9bb;stroke-opacity:.5}"
+    ".smooth{fill:none;stroke:#267;stroke-width:2}</style>"
+)
+
+
+def write_model_card(settings: BuildSettings, pool: Pool) -> None:
+    """Measure the base (`evaluate.py tiny`) and write its card: figures, contact sheet and curves of the training."""
+    folder, evaluation = settings.output_dir / "base", settings.output_dir / "evaluation"
+    program = Path(__file__).with_name("evaluate.py")
+    command = [sys.executable, str(program), "tiny", "--base", str(folder), "--output_dir", str(evaluation)]
+    subprocess.run(command, check=True)
+    measured = json.loads((evaluation / "tiny.json").read_text(encoding="utf-8"))
+    shutil.copyfile(evaluation / "tiny.png", folder / "sheet.png")
+    for name in CURVES:
+        lines = (settings.output_dir / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
+        points = {point["step"]: point["loss"] for point in map(json.loads, lines)}
+        curve = loss_curve(list(points), list(points.values()))
+        curve = curve.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1).replace(">", f">{CURVE_STYLE}", 1)
+        (folder / f"{name}.svg").write_text(curve, encoding="utf-8")
+    rows = "\n".join(
+        f"| {row['attribute']} | {row['generated']:.0%} | {row['real']:.0%} | {row['ratio']:.2f} |"
+        for row in measured["attributes"]
+    )
+    curves = "\n".join(f"| {words} | ![loss by step]({name}.svg) |" for name, words in CURVES.items())
+    card = Path(__file__).with_name("tiny_card.md").read_text(encoding="utf-8")
+    for mark, text in (("ROWS", rows), ("PSNR", f"{measured['vae_psnr']:.1f}"), ("CURVES", curves)):
+        card = card.replace(f"[{mark}]", text)
+    with written_whole(folder / "README.md") as path:
+        path.write_text(card, encoding="utf-8")
+    print(folder / "README.md")
 
 
 if __name__ == "__main__":

@@ -235,6 +235,10 @@ class Photos:
         return {"colour": median(differences), "similarity": mean(similarities), "scene": mean(right)}
 
 
+SHEET_ROWS, SHEET_IMAGES = 12, 5
+"""Prompts on the sheet of `tiny`, and the images drawn for each; only the first of them is measured."""
+
+
 def measure_tiny(settings: TinySettings) -> None:
     """What the towers read in generated images, against real renders of the same captions; and the VAE's PSNR."""
     from PIL import Image
@@ -247,7 +251,7 @@ def measure_tiny(settings: TinySettings) -> None:
     tower = ImageTower(settings.base)
     base = load_base(BaseSettings(base=str(settings.base), precision="fp32"))
     pipeline = base.pipeline()
-    subjects, real, drawn = [], [], []
+    subjects, real, drawn, rows_shown = [], [], [], []
     for number in range(settings.prompts):
         seed = settings.first_seed + number
         garment = sample_garment(seed, "held_out")
@@ -255,9 +259,16 @@ def measure_tiny(settings: TinySettings) -> None:
         subjects.append(Subject(garment, shot.view, shot.scene))
         real.append(Image.fromarray(photograph(garment, shot, base.resolution).image))
         request = Request(
-            prompt=subjects[-1].caption(), steps=settings.steps, guidance=settings.guidance, seeds=[number]
+            prompt=subjects[-1].caption(),
+            steps=settings.steps,
+            guidance=settings.guidance,
+            seeds=[number],
+            images=SHEET_IMAGES if number < SHEET_ROWS else 1,
+            batch=SHEET_IMAGES,
         )
-        drawn += generate(pipeline, request)
+        images = generate(pipeline, request)
+        drawn.append(images[0])
+        rows_shown.append([real[-1], *images])
         print(f"\rdrawing: {number + 1} of {settings.prompts}", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     rows = []
@@ -270,8 +281,9 @@ def measure_tiny(settings: TinySettings) -> None:
     for row in rows:
         print(f"| {row['attribute']} | {row['generated']:.3f} | {row['real']:.3f} | {row['ratio']:.2f} |")
     print(f"\nVAE reconstruction: {psnr:.2f} dB PSNR over {len(real)} held-out renders")
-    shown = [drawn[start : start + 6] for start in range(0, min(36, len(drawn)), 6)]
-    sheet = contact_sheet(shown, [""] * len(shown), title=f"{settings.base.name}: held-out combinations")
+    captions = [subject.caption() for subject in subjects[:SHEET_ROWS]]
+    columns = ["real render", *[f"drawn, seed +{number}" for number in range(SHEET_IMAGES)]]
+    sheet = contact_sheet(rows_shown[:SHEET_ROWS], captions, columns, "Prompts of combinations never trained on")
     write(settings.output_dir, "tiny", {"attributes": rows, "vae_psnr": psnr}, sheet)
 
 

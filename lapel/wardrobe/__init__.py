@@ -4,7 +4,7 @@ Everything is a pure function of seeds: `photograph(sample_garment(1), sample_sh
 """
 
 from lapel.wardrobe.captions import caption, phrase, with_article
-from lapel.wardrobe.garment import Garment, sample_garment, split_of
+from lapel.wardrobe.garment import SIBLINGS, Garment, sample_garment, sample_siblings, split_of
 from lapel.wardrobe.photograph import Photograph, photograph
 from lapel.wardrobe.shot import Person, Shot, sample_shot
 from lapel.wardrobe.vocabulary import COLOURS, KEYPOINTS, KINDS, PARSING, PATTERNS, SCENE_WORDS, SCENES, VIEWS
@@ -17,6 +17,7 @@ __all__ = [
     "PATTERNS",
     "SCENES",
     "SCENE_WORDS",
+    "SIBLINGS",
     "VIEWS",
     "Garment",
     "Person",
@@ -27,6 +28,7 @@ __all__ = [
     "phrase",
     "sample_garment",
     "sample_shot",
+    "sample_siblings",
     "split_of",
     "with_article",
 ]

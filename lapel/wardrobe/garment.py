@@ -91,6 +91,36 @@ def sample_garment(seed: int, split: Split = "train") -> Garment:
             return _sample_cut(draws, kind, pattern, colours, seed)
 
 
+SIBLINGS = 8
+"""How many garments a family of siblings has."""
+
+
+def sample_siblings(seed: int) -> list[Garment]:
+    """Draw `SIBLINGS` garments of the training split that differ in one thing only: kind, pattern, or main colour.
+
+    They are what a reader of images must learn to tell apart, and cannot by the rest of the photo.
+    """
+    draws = Draws(seed, stream=8)
+    attribute = draws.pick(("kind", "kind", "pattern", "pattern", "main colour"))
+    while True:
+        kind, pattern, colours = draws.pick(KINDS), draws.pick(PATTERNS), _sample_colours(draws, "plaid")
+        if attribute == "kind":
+            family = [(other, colours, pattern) for other in KINDS]
+        elif attribute == "pattern":
+            family = [(kind, colours, other) for other in PATTERNS]
+        else:
+            family = [(kind, (other, *colours[1:]), pattern) for other in COLOURS if other not in colours[1:]]
+        family = [
+            (kind, colours[: PATTERN_COLOURS.get(pattern, 2)], pattern)
+            for kind, colours, pattern in family
+            if split_of(kind, colours[0], pattern) == "train" and (pattern != "denim" or colours[0] in DENIM_COLOURS)
+        ]
+        if len(family) >= SIBLINGS:
+            start = draws.integer(len(family))
+            chosen = [family[(start + number) % len(family)] for number in range(SIBLINGS)]
+            return [_sample_cut(draws, kind, pattern, colours, seed) for kind, colours, pattern in chosen]
+
+
 def _sample_colours(draws: Draws, pattern: str) -> tuple[str, ...]:
     chosen = [draws.pick(DENIM_COLOURS if pattern == "denim" else list(COLOURS))]
     while len(chosen) < PATTERN_COLOURS.get(pattern, 2):

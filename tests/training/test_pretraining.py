@@ -9,7 +9,8 @@ import torch
 
 from lapel.errors import UserError
 from lapel.training.pretraining.loop import Recipe, batch_of, train
-from lapel.training.pretraining.pool import draw_pool
+from lapel.training.pretraining.pool import LABEL_SIZES, draw_pool, labels_of, sibling, single
+from lapel.wardrobe import COLOURS, KINDS, SCENES
 
 
 def test_the_rate_rises_stays_and_falls_to_zero() -> None:
@@ -72,3 +73,12 @@ def test_the_pool_is_drawn_once_and_read_after_that(tmp_path: Path) -> None:
     again = draw_pool(tmp_path, count=6, size=32, workers=1)
     assert np.array_equal(pool.images, again.images) and pool.captions == again.captions
     assert before == {file: file.stat().st_mtime_ns for file in tmp_path.iterdir()}
+
+
+def test_labels_say_what_the_subjects_are() -> None:
+    for subject in (single, sibling):
+        labels = labels_of(subject, 16)
+        assert (labels < torch.tensor(LABEL_SIZES)).all() and (labels >= 0).all()
+        for number, (kind, _, colour, _, scene, _) in enumerate(labels.tolist()):
+            garment, shot = subject(number)
+            assert (KINDS[kind], list(COLOURS)[colour], SCENES[scene]) == (garment.kind, garment.colours[0], shot.scene)

@@ -2,7 +2,18 @@
 
 import pytest
 
-from lapel.wardrobe import COLOURS, KINDS, PATTERNS, SCENES, Garment, sample_garment, split_of, with_article
+from lapel.wardrobe import (
+    COLOURS,
+    KINDS,
+    PATTERNS,
+    SCENES,
+    SIBLINGS,
+    Garment,
+    sample_garment,
+    sample_siblings,
+    split_of,
+    with_article,
+)
 from lapel.wardrobe.vocabulary import PRINT_WORDS
 
 PLAIN = Garment(
@@ -55,6 +66,15 @@ def test_the_splits_share_no_combination_of_kind_colour_and_pattern() -> None:
     for position, names in ((0, KINDS), (1, COLOURS), (2, PATTERNS)):
         assert {combination[position] for combination in train} == set(names)
         assert len({combination[position] for combination in held_out}) > len(names) / 2
+
+
+def test_siblings_differ_in_one_thing_and_keep_to_the_training_split() -> None:
+    for seed in range(40):
+        family = sample_siblings(seed)
+        assert len(family) == SIBLINGS == len(set(family))
+        assert all(split_of(g.kind, g.colours[0], g.pattern) == "train" for g in family)
+        varied = [len({g.kind for g in family}), len({g.pattern for g in family}), len({g.colours[0] for g in family})]
+        assert sorted(varied) == [1, 1, SIBLINGS]
 
 
 def test_an_eighth_is_held_out() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import numpy as np
 import torch
 from open_clip.loss import ClipLoss
 from safetensors.torch import load_file, save_file
@@ -13,7 +14,8 @@ from transformers import CLIPTextModelWithProjection, CLIPTokenizer, CLIPVisionM
 
 from lapel.files import written_whole
 from lapel.training.pretraining.loop import Recipe, batch_of, train
-from lapel.training.pretraining.pool import Pool
+from lapel.training.pretraining.pool import LABEL_SIZES, Pool, labels_of, sibling, single
+from lapel.wardrobe import SIBLINGS
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -52,23 +54,51 @@ def train_towers(
     scale: LogitScale,
     tokenizer: CLIPTokenizer,
     pool: Pool,
+    families: Pool,
     recipe: Recipe,
     folder: Path,
+    name: str,
 ) -> None:
-    """Train both towers from nothing on the pool's photos and captions."""
-    loss_function = ClipLoss()
+    """Train both towers on photos and captions.
+
+    Beside CLIP's loss, linear heads name kind, pattern, colours, scene and view from the embeddings; the two towers
+    share them. They are thrown away afterwards: on a hundred thousand pairs, CLIP's loss alone taught an image tower
+    from nothing colours and scenes, and no shapes.
+
+    Args:
+        text, image, scale, tokenizer: the towers, and what goes with them.
+        pool: single photos: a third of each batch. Colours and scene alone tell these apart.
+        families: siblings, whole families of which are the rest of a batch. These are told apart by kind, pattern
+            or main colour alone, so that the towers must read them.
+        recipe, folder, name: as in `train`.
+    """
+    loss_function, singles = ClipLoss(), recipe.batch // 3
+    members = torch.arange(SIBLINGS)
+    single_labels = labels_of(single, len(pool.captions))
+    family_labels = labels_of(sibling, len(families.captions))
+    heads = torch.nn.ModuleList(torch.nn.Linear(text.config.projection_dim, size) for size in LABEL_SIZES)
+
+    def naming_loss(features: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        each = [torch.nn.functional.cross_entropy(head(features), labels[:, i]) for i, head in enumerate(heads)]
+        return torch.stack(each).mean()
 
     def loss_of(step: int) -> torch.Tensor:
-        numbers = batch_of(step, recipe.batch, len(pool.captions), seed=2).sort().values
-        images = torch.from_numpy(pool.images[numbers.numpy()])
-        tokens = text_input(tokenizer, [pool.captions[number] for number in numbers.tolist()])
+        one = batch_of(step, singles, len(pool.captions), seed=2).sort().values
+        chosen = batch_of(step, (recipe.batch - singles) // SIBLINGS, len(families.captions) // SIBLINGS, seed=4)
+        many = (chosen.sort().values[:, None] * SIBLINGS + members).flatten()
+        images = torch.from_numpy(np.concatenate([pool.images[one.numpy()], families.images[many.numpy()]]))
+        captions = [pool.captions[i] for i in one.tolist()] + [families.captions[i] for i in many.tolist()]
+        tokens = text_input(tokenizer, captions)
         with torch.autocast("cpu", torch.bfloat16):
             image_features = image(pixel_values=image_input(images)).image_embeds
             text_features = text(input_ids=tokens).text_embeds
+        image_features, text_features = image_features.float(), text_features.float()
         normal = torch.nn.functional.normalize
-        return loss_function(normal(image_features.float(), dim=-1), normal(text_features.float(), dim=-1), scale())
+        contrastive = loss_function(normal(image_features, dim=-1), normal(text_features, dim=-1), scale())
+        labels = torch.cat([single_labels[one], family_labels[many]])
+        return contrastive + naming_loss(image_features, labels) + naming_loss(text_features, labels)
 
-    train("towers", [text, image, scale], loss_of, recipe, folder)
+    train(name, [text, image, scale, heads], loss_of, recipe, folder)
 
 
 @torch.no_grad()
@@ -86,5 +116,5 @@ def encode_captions(
         with torch.autocast("cpu", torch.bfloat16):
             states = [text(input_ids=part).last_hidden_state.bfloat16() for part in tqdm(parts, "encode captions")]
         with written_whole(kept) as path:
-            save_file({"states": torch.cat(states)}, path)
+            save_file({"states": torch.cat(states).contiguous()}, path)
     return load_file(kept)["states"]

@@ -21,7 +21,7 @@ KL_WEIGHT = 3e-5
 
 def to_pixels(images: np.ndarray) -> torch.Tensor:
     """(n, h, w, 3) uint8 to (n, 3, h, w) fp32 in [-1, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def train_vae(vae: AutoencoderKL, pool: Pool, recipe: Recipe, folder: Path) -> None:
@@ -76,6 +76,6 @@ def encode_pool(
                 means.append(posterior.mean.bfloat16())
                 deviations.append(posterior.std.bfloat16())
         with written_whole(kept) as path:
-            save_file({"mean": torch.cat(means), "std": torch.cat(deviations)}, path)
+            save_file({"mean": torch.cat(means).contiguous(), "std": torch.cat(deviations).contiguous()}, path)
     latents = load_file(kept)
     return latents["mean"], latents["std"]
