@@ -1,0 +1,68 @@
+"""Images depend on their request and seed, and on nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lapel.base.shapes import random_pipeline
+from lapel.generation import Request, generate
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return random_pipeline("tiny", tmp_path_factory.mktemp("base"))
+
+
+def _pixels(images: list[Any]) -> np.ndarray:
+    return np.stack([np.asarray(image, np.int16) for image in images])
+
+
+@pytest.mark.parametrize("scheduler", [None, "Euler a", "DPM++ 2M SDE Karras"])
+def test_an_image_does_not_depend_on_its_batch_mates(pipeline: Any, scheduler: str | None) -> None:
+    request = Request(prompt="a red t-shirt", steps=3, seeds=[3, 4, 5], scheduler=scheduler, batch=3)
+    together = _pixels(generate(pipeline, request))
+    for index, seed in enumerate([3, 4, 5]):
+        alone = _pixels(generate(pipeline, Request(prompt="a red t-shirt", steps=3, seeds=[seed], scheduler=scheduler)))
+        # products of matrices of another height round differently: a level of 255 at most
+        assert np.abs(alone[0] - together[index]).max() <= 1
+    assert np.abs(together[0] - together[1]).max() > 8
+
+
+def test_size_count_and_order(pipeline: Any) -> None:
+    request = Request(prompt="a red t-shirt", steps=2, width=64, height=80, seeds=[1], images=3, batch=2)
+    images = generate(pipeline, request)
+    assert [image.size for image in images] == [(64, 80)] * 3
+    last = generate(pipeline, Request(prompt="a red t-shirt", steps=2, width=64, height=80, seeds=[3]))
+    assert np.abs(_pixels(last)[0] - _pixels(images)[2]).max() <= 1
+
+
+def test_the_default_size_is_the_bases_own(pipeline: Any) -> None:
+    assert generate(pipeline, Request(prompt="a red t-shirt", steps=1))[0].size == (96, 96)
+
+
+@pytest.mark.parametrize("scheduler", [None, "Heun"])
+def test_progress_counts_to_its_end(pipeline: Any, scheduler: str | None) -> None:
+    calls: list[tuple[int, int]] = []
+    request = Request(prompt="x", steps=3, seeds=[1], images=3, batch=2, scheduler=scheduler)
+    generate(pipeline, request, lambda done, total: calls.append((done, total)))
+    assert [done for done, _ in calls] == list(range(1, len(calls) + 1))
+    assert calls[-1][0] == calls[-1][1]
+
+
+def test_the_pipelines_scheduler_is_put_back(pipeline: Any) -> None:
+    before = pipeline.scheduler
+    generate(pipeline, Request(prompt="x", steps=1, scheduler="DDIM"))
+    assert pipeline.scheduler is before
+
+
+def test_prompt_negative_prompt_and_guidance_are_heard(pipeline: Any) -> None:
+    def draw(**changes: Any) -> np.ndarray:
+        settings = {"prompt": "a red t-shirt", "steps": 2, **changes}
+        return _pixels(generate(pipeline, Request(**settings)))
+
+    plain = draw()
+    for changes in ({"prompt": "a blue dress"}, {"negative_prompt": "blue"}, {"guidance": 9.0}):
+        assert np.abs(draw(**changes) - plain).max() > 0, changes
