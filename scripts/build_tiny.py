@@ -33,7 +33,7 @@ class BuildSettings:
 
     output_dir: Path
     """Where states, logs and the finished base go."""
-    stage: Literal["all", "photos", "vae", "towers", "encode", "unet", "assemble", "card"] = "all"
+    stage: Literal["all", "photos", "vae", "towers", "unet", "assemble", "card"] = "all"
     """One stage alone; vae and towers need each other's results no more than photos does, so that they can run side
     by side."""
     photos: int = 48000
@@ -44,9 +44,9 @@ class BuildSettings:
     """How many families of eight siblings the towers learn to tell apart."""
     tower_steps: int = 387
     """Of 96 pairs each."""
-    coarse_steps: int = 2000
+    coarse_steps: int = 1500
     """UNet steps of 16 at two thirds of the size, where they cost half and teach most of what words mean."""
-    unet_steps: int = 1400
+    unet_steps: int = 1200
     """UNet steps of 16 at the full size."""
     threads: int = 2
     """CPU threads."""
@@ -63,7 +63,7 @@ def main() -> None:
     torch.set_num_threads(settings.threads)
     torch.manual_seed(0)
     pool = draw_pool(settings.output_dir, settings.photos, 96, settings.threads)
-    stages = {"vae": build_vae, "towers": build_towers, "encode": encode, "unet": build_unet, "assemble": assemble}
+    stages = {"vae": build_vae, "towers": build_towers, "unet": build_unet, "assemble": assemble}
     stages["card"] = write_model_card
     for name, stage in stages.items():
         if settings.stage in ("all", name):
@@ -115,17 +115,17 @@ def build_towers(settings: BuildSettings, pool: Pool) -> tuple[Any, Any, Any]:
     return text.eval(), image.eval(), scale
 
 
-def encode(settings: BuildSettings, pool: Pool, size: int = 96) -> Any:
-    """Encode photos at that size, and captions, for the UNet."""
+def encode(settings: BuildSettings, pool: Pool, size: int, count: int) -> Any:
+    """Encode the first `count` photos at that size, and all captions, for the UNet."""
     from lapel.training.pretraining.towers import encode_captions
     from lapel.training.pretraining.unet import Encoded
     from lapel.training.pretraining.vae import encode_pool, scaling_factor
 
     vae, (text, _, _), tokenizer = build_vae(settings, pool), build_towers(settings, pool), parts(settings).tokenizer
     factor = scaling_factor(vae, pool)
-    mean, std = encode_pool(vae, pool, size, settings.output_dir)
+    mean, std = encode_pool(vae, pool, count, size, settings.output_dir)
     states = encode_captions(text, tokenizer, ["", *pool.captions], settings.output_dir)
-    return Encoded(mean * factor, std * factor, states[1:], states[0])
+    return Encoded(mean * factor, std * factor, states[1 : count + 1], states[0])
 
 
 def build_unet(settings: BuildSettings, pool: Pool) -> Any:
@@ -141,7 +141,9 @@ def build_unet(settings: BuildSettings, pool: Pool) -> Any:
     coarse = Recipe(settings.coarse_steps, batch=16, learning_rate=1e-3, decay=0.01)
     fine = Recipe(settings.unet_steps, batch=16, learning_rate=1e-3, decay=0.5)
     for name, size, recipe in (("unet-coarse", 64, coarse), ("unet", 96, fine)):
-        train_unet(unet, scheduler, encode(settings, pool, size), recipe, settings.output_dir, name)
+        # A short stage does not see every photo, and what it does not see is not encoded.
+        count = min(settings.photos, recipe.steps * recipe.batch)
+        train_unet(unet, scheduler, encode(settings, pool, size, count), recipe, settings.output_dir, name)
     return unet.eval()
 
 
@@ -167,9 +169,8 @@ def assemble(settings: BuildSettings, pool: Pool) -> None:
     CLIPImageProcessor(size=size, crop_size=size).save_pretrained(folder / "feature_extractor")
     # What a text tower needs beyond `CLIPTextModel` to be compared with the image tower.
     head = {"text_projection.weight": text.text_projection.weight.half(), "logit_scale": scale.value.half()}
-    save_file(
-        {name: tensor.detach().contiguous() for name, tensor in head.items()}, folder / "text_projection.safetensors"
-    )
+    with written_whole(folder / "text_projection.safetensors") as path:
+        save_file({name: tensor.detach().contiguous() for name, tensor in head.items()}, path)
     print(f"{folder}: {sum(file.stat().st_size for file in folder.rglob('*') if file.is_file()) / 1e6:.1f} MB")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import torch
@@ -22,7 +23,11 @@ def device() -> torch.device:
     from accelerate import PartialState
     from accelerate.utils import parse_flag_from_env
 
-    return PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU")).device
+    state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
+    if state.device.type == "cpu" and os.environ.get("OMP_NUM_THREADS", "1") == "1":
+        # accelerate's launcher sets one thread where nothing else was asked for; the other cores would stand idle.
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // state.num_processes))
+    return state.device
 
 
 def make_accelerator(dtype: torch.dtype, folder: RunFolder, settings: RunSettings, resumed_at: int) -> Accelerator:
