@@ -57,19 +57,19 @@ def scaling_factor(vae: AutoencoderKL, pool: Pool, photos: int = 400) -> float:
 
 @torch.no_grad()
 def encode_pool(
-    vae: AutoencoderKL, pool: Pool, size: int, folder: Path, batch: int = 100
+    vae: AutoencoderKL, pool: Pool, count: int, size: int, folder: Path, batch: int = 100
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Latent means and standard deviations of all photos at that size, unscaled, kept in `folder`.
+    """Latent means and standard deviations of the first `count` photos at that size, unscaled, kept in `folder`.
 
     Returns:
-        Two (n, 4, h, w) bf16 tensors.
+        Two (count, 4, h, w) bf16 tensors.
     """
-    kept = folder / f"latents-{size}.safetensors"
+    kept = folder / f"latents-{count}-{size}.safetensors"
     if not kept.exists():
         means, deviations = [], []
         with torch.autocast("cpu", torch.bfloat16):
-            for start in tqdm(range(0, len(pool.images), batch), f"encode at {size} px"):
-                pixels = to_pixels(pool.images[start : start + batch])
+            for start in tqdm(range(0, count, batch), f"encode at {size} px"):
+                pixels = to_pixels(pool.images[start : min(start + batch, count)])
                 if size != pixels.shape[-1]:
                     pixels = torch.nn.functional.interpolate(pixels, size=size, mode="bilinear", antialias=True)
                 posterior = vae.encode(pixels).latent_dist
