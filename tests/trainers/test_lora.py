@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image, ImageDraw
 from safetensors.torch import load_file
 
@@ -258,12 +259,10 @@ def all_settings() -> tuple[type, ...]:
 def test_every_preset_loads(preset: Path) -> None:
     settings = read_settings("", *all_settings(), argv=["--config", preset.stem, "--garment_dir", "somewhere"])
     by_name = {key: value for part in settings for key, value in vars(part).items()}
-    lines = preset.read_text(encoding="utf-8").splitlines()
-    given = dict(line.split(": ", 1) for line in lines if line and not line.startswith("#"))
+    given = yaml.safe_load(preset.read_text(encoding="utf-8"))
     assert given
-    for name, text in given.items():
-        value = by_name[name]
-        assert str(value).lower() == text or float(value) == float(text)
+    for name, value in given.items():
+        assert by_name[name] == value
 
 
 def test_the_presets_of_the_first_families_are_there() -> None:
