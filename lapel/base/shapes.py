@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import torch
-    from diffusers import StableDiffusionPipeline
 
 Shape = Literal["tiny", "sd15"]
 
@@ -125,10 +124,10 @@ def noise_schedule(shape: Shape) -> dict[str, Any]:
     }
 
 
-def random_pipeline(
-    shape: Shape, folder: Path, seed: int = 0, dtype: torch.dtype | None = None
-) -> StableDiffusionPipeline:
-    """A whole Stable Diffusion with random weights in `dtype` (fp32 by default); its tokenizer is written to `folder`.
+def random_pipeline(shape: Shape, folder: Path, seed: int = 0, dtype: torch.dtype | None = None) -> Any:
+    """A whole `StableDiffusionPipeline` with random weights in `dtype` (fp32 by default).
+
+    Its tokenizer is written to `folder`.
 
     Args:
         shape: which base it has the shape of.
@@ -146,9 +145,9 @@ def random_pipeline(
     try:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            unet = UNet2DConditionModel(**UNETS[shape])
+            unet: Any = UNet2DConditionModel(**UNETS[shape])
             stages = len(VAES[shape]["block_out_channels"])
-            vae = AutoencoderKL(
+            vae: Any = AutoencoderKL(
                 **VAES[shape],
                 down_block_types=("DownEncoderBlock2D",) * stages,
                 up_block_types=("UpDecoderBlock2D",) * stages,

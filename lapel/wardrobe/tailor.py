@@ -103,8 +103,8 @@ def _axis(joints: tuple[Point, Point, Point]) -> skia.Matrix:
 def _cut_upper(garment: Garment, skeleton: Skeleton, back: bool) -> Cut:
     thick = 0.008 if garment.kind in ("hoodie", "jacket") else 0.0
     hem = DRESS_HEMS[garment.length] if garment.kind == "dress" else HEMS[garment.length]
-    pieces = [_sleeve(garment, joints, skeleton, thick) for joints in (skeleton.right_arm, skeleton.left_arm)]
-    pieces = [piece for piece in pieces if piece is not None]
+    arms = (skeleton.right_arm, skeleton.left_arm) if garment.sleeve != "none" else ()
+    pieces = [_sleeve(garment, joints, skeleton, thick) for joints in arms]
     torso = Piece(_torso(garment, skeleton, back, hem, thick))
     pieces = [*(p for p in pieces if not p.in_front), torso, *(p for p in pieces if p.in_front)]
     result = Cut(pieces)
@@ -158,9 +158,7 @@ def _torso(garment: Garment, skeleton: Skeleton, back: bool, hem: float, thick: 
     return path
 
 
-def _sleeve(garment: Garment, joints: tuple[Point, Point, Point], skeleton: Skeleton, thick: float) -> Piece | None:
-    if garment.sleeve == "none":
-        return None
+def _sleeve(garment: Garment, joints: tuple[Point, Point, Point], skeleton: Skeleton, thick: float) -> Piece:
     until, end = (0.62, 0.068) if garment.sleeve == "short" else (1.94, 0.043 + thick)
     in_front = abs(joints[2][0]) < skeleton.shoulder + 0.03
     return Piece(limb(joints, until, (0.082 + thick, end), after=-0.06), _axis(joints), sleeve=True, in_front=in_front)

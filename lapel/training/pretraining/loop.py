@@ -54,7 +54,9 @@ def train(
     Raises:
         UserError: where the loss is no longer a number.
     """
-    weights = [weight for module in modules for weight in module.parameters() if weight.requires_grad]
+    weights: list[torch.Tensor] = [
+        weight for module in modules for weight in module.parameters() if weight.requires_grad
+    ]
     optimizer = torch.optim.AdamW(weights, lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=0.02, fused=True)
     average = [weight.detach().clone() for weight in weights]
     folder.mkdir(parents=True, exist_ok=True)
@@ -84,7 +86,7 @@ def train(
                 _save(state, step + 1, weights, average, optimizer)
                 saved = time.monotonic()
             if stop.signal:
-                raise SystemExit(stop.exit_code)
+                raise SystemExit(128 + stop.signal)
     with torch.no_grad():
         for weight, mean in zip(weights, average, strict=True):
             weight.copy_(mean)

@@ -76,7 +76,7 @@ def train_towers(
     members = torch.arange(SIBLINGS)
     single_labels = labels_of(single, len(pool.captions))
     family_labels = labels_of(sibling, len(families.captions))
-    heads = torch.nn.ModuleList(torch.nn.Linear(text.config.projection_dim, size) for size in LABEL_SIZES)
+    heads = torch.nn.ModuleList(torch.nn.Linear(text.text_projection.out_features, size) for size in LABEL_SIZES)
 
     def naming_loss(features: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         each = [torch.nn.functional.cross_entropy(head(features), labels[:, i]) for i, head in enumerate(heads)]

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from diffusers import DDPMScheduler, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor, AttnProcessor2_0
 
 from lapel.training.pretraining.loop import Recipe, batch_of, train
@@ -33,10 +33,8 @@ class Encoded:
     """(length, width) bf16: those of the empty caption."""
 
 
-def train_unet(
-    unet: UNet2DConditionModel, scheduler: DDPMScheduler, encoded: Encoded, recipe: Recipe, folder: Path, name: str
-) -> None:
-    """Train the UNet on latents and captions that were encoded before."""
+def train_unet(unet: Any, scheduler: Any, encoded: Encoded, recipe: Recipe, folder: Path, name: str) -> None:
+    """Train a `UNet2DConditionModel` on what was encoded before, under a `DDPMScheduler`'s noise."""
     alphas = scheduler.alphas_cumprod
     snr = alphas / (1 - alphas)
     # For v, the loss is the one on the noise times SNR + 1; min(SNR, gamma) / (SNR + 1) undoes that.

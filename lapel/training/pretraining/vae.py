@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL
 from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
@@ -24,8 +24,8 @@ def to_pixels(images: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-def train_vae(vae: AutoencoderKL, pool: Pool, recipe: Recipe, folder: Path) -> None:
-    """Train the autoencoder on mean squared error with a little absolute error, which keeps edges sharp."""
+def train_vae(vae: Any, pool: Pool, recipe: Recipe, folder: Path) -> None:
+    """Train an `AutoencoderKL` on mean squared error with a little absolute error, which keeps edges sharp."""
     count, size = pool.images.shape[:2]
 
     def loss_of(step: int) -> torch.Tensor:
@@ -46,7 +46,7 @@ def train_vae(vae: AutoencoderKL, pool: Pool, recipe: Recipe, folder: Path) -> N
 
 
 @torch.no_grad()
-def scaling_factor(vae: AutoencoderKL, pool: Pool, photos: int = 400) -> float:
+def scaling_factor(vae: Any, pool: Pool, photos: int = 400) -> float:
     """What gives the latents of the first photos a standard deviation of 1, to five digits."""
     with torch.autocast("cpu", torch.bfloat16):
         means = [
@@ -57,7 +57,7 @@ def scaling_factor(vae: AutoencoderKL, pool: Pool, photos: int = 400) -> float:
 
 @torch.no_grad()
 def encode_pool(
-    vae: AutoencoderKL, pool: Pool, count: int, size: int, folder: Path, batch: int = 100
+    vae: Any, pool: Pool, count: int, size: int, folder: Path, batch: int = 100
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Latent means and standard deviations of the first `count` photos at that size, unscaled, kept in `folder`.
 
