@@ -63,8 +63,13 @@ def main() -> None:
     torch.set_num_threads(settings.threads)
     torch.manual_seed(0)
     pool = draw_pool(settings.output_dir, settings.photos, 96, settings.threads)
-    stages = {"vae": build_vae, "towers": build_towers, "unet": build_unet, "assemble": assemble}
-    stages["card"] = write_model_card
+    stages = {
+        "vae": build_vae,
+        "towers": build_towers,
+        "unet": build_unet,
+        "assemble": assemble,
+        "card": write_model_card,
+    }
     for name, stage in stages.items():
         if settings.stage in ("all", name):
             stage(settings, pool)
