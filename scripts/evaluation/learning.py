@@ -1,0 +1,186 @@
+"""Garments of the wardrobe, by the base with the trigger, the base with a full caption, and the adapter."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, median
+from typing import TYPE_CHECKING, Any
+
+from evaluation.results import write
+from lapel.base.find import TINY_FOLDER
+from lapel.base.settings import BaseSettings
+from lapel.errors import UserError
+from lapel.fidelity.alternatives import Subject, read_right
+from lapel.files import written_whole
+from lapel.generation import Request, generate
+from lapel.report.card import read_card
+from lapel.report.loading import DIFFUSERS_FILE
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+
+    from lapel.fidelity import ImageTower
+    from lapel.wardrobe import Garment
+
+
+@dataclass
+class LearningSettings:
+    """Which adapters are measured against which garments, and on how many images."""
+
+    run: list[Path]
+    """Run folders of adapters that learned wardrobe garments."""
+
+    garment_dir: list[Path]
+    """The garment folder of each run, with the `garment.json` that the wardrobe wrote."""
+
+    output_dir: Path = Path("runs/learning")
+    """Takes `learning.json`, `learning.md` and `learning.png`."""
+
+    tower: Path = TINY_FOLDER
+    """A base folder with the image tower that measures."""
+
+    scenes: tuple[str, ...] = ("beach", "snow", "brick wall")
+    """Scenes that no photo of the garments shows."""
+
+    images: int = 8
+    """Images for each garment, scene and method, with seeds from 0."""
+
+    steps: int = 30
+    """Denoising steps."""
+
+    guidance: float = 5.0
+    """Classifier-free guidance."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be measured.
+
+        Raises:
+            UserError: runs and garment folders that do not pair.
+        """
+        if len(self.run) != len(self.garment_dir):
+            raise UserError(f"{len(self.run)} runs for {len(self.garment_dir)} garment folders; give one for each")
+        for folder in self.garment_dir:
+            if not (folder / "garment.json").is_file():
+                raise UserError(f"{folder}: no garment.json; only garments of the wardrobe can be photographed anew")
+
+    def request(self, prompt: str) -> Request:
+        """The request for the images of one prompt, the same seeds for every one."""
+        return Request(prompt=prompt, steps=self.steps, guidance=self.guidance, images=self.images, batch=self.images)
+
+
+def measure_learning(settings: LearningSettings) -> None:
+    """The table of methods: colour, similarity to held-out photos, and scenes read right."""
+    from lapel.fidelity import ImageTower
+    from lapel.sheet import contact_sheet
+
+    tower = ImageTower(settings.tower)
+    rows, pictures = [], []
+    for run, folder in zip(settings.run, settings.garment_dir, strict=True):
+        for row, images in measure_garment(settings, tower, run, folder):
+            rows.append(row)
+            pictures.append([image for of_scene in images for image in of_scene[:SHOWN]])
+            print(row_text(row), file=sys.stderr, flush=True)
+    columns = [scene for scene in settings.scenes for _ in range(min(SHOWN, settings.images))]
+    labels = [f"{row['garment']}\n{row['method']}" for row in rows]
+    write(settings.output_dir, "learning", rows, contact_sheet(pictures, labels, columns))
+    table = "\n".join([HEAD, *map(row_text, rows)])
+    with written_whole(settings.output_dir / "learning.md") as path:
+        path.write_text(table + "\n", encoding="utf-8")
+    print(table)
+
+
+def measure_garment(
+    settings: LearningSettings, tower: ImageTower, run: Path, folder: Path
+) -> Iterator[tuple[dict[str, Any], list[list[Image.Image]]]]:
+    """Scores and images (a list for each scene) of every method, and of other real photos: what a perfect one gets."""
+    from lapel.wardrobe import phrase
+    from lapel.wardrobe.folders import read_identity
+
+    card = read_card(next((path for path in run.glob("*.safetensors") if path.name != DIFFUSERS_FILE), run))
+    garment, words = read_identity(folder), f"{card['trigger']} {card['class_word']}"
+    photos = Photos(garment, settings, series=0)
+    methods: list[tuple[str, str, Path | None]] = [
+        ("(a) base, trigger", words, None),
+        ("(b) base, full caption", garment.words(), None),
+        ("(c) adapter", words, run / f"{card['name']}.safetensors"),
+    ]
+    for method, name, adapter in methods:
+        pipeline = load_pipeline(card["base"], adapter)
+        drawn = [generate(pipeline, settings.request(phrase(name, "front", scene))) for scene in settings.scenes]
+        yield {"garment": card["name"], "method": method, **photos.scores(tower, drawn)}, drawn
+    real = Photos(garment, settings, series=1).images
+    yield {"garment": card["name"], "method": "other real photos", **photos.scores(tower, real)}, real
+
+
+SHOWN = 3
+"""Images of each scene on the contact sheet."""
+
+SIZE = 96
+"""Pixels of a side of the held-out photos: `tiny`'s own, and its image tower's."""
+
+HEAD = "| garment | method | colour, delta E 2000 | similarity | scene read right |\n|---|---|---|---|---|"
+
+
+def row_text(row: dict[str, Any]) -> str:
+    """A line of the markdown table."""
+    shares = f"{row['colour']:.1f} | {row['similarity']:.3f} | {100 * row['scene']:.0f} %"
+    return f"| {row['garment']} | {row['method']} | {shares} |"
+
+
+def load_pipeline(base: str, adapter: Path | None) -> Any:
+    """The base's stock pipeline, with the adapter where there is one."""
+    from lapel.adapters.wear import wear
+    from lapel.base.load import load_base
+
+    pipeline = load_base(BaseSettings(base=base)).pipeline()
+    if adapter is not None:
+        wear(pipeline, [(adapter, 1.0)])
+    return pipeline
+
+
+class Photos:
+    """Held-out photos of a garment: front views in the scenes asked for, with exact masks, drawn anew.
+
+    `images` has `settings.images` PIL images for each scene; another `series` gives other photos.
+    """
+
+    def __init__(self, garment: Garment, settings: LearningSettings, series: int) -> None:
+        from PIL import Image
+
+        from lapel.fidelity import median_lab
+        from lapel.wardrobe import photograph, sample_shot
+
+        self.images: list[list[Image.Image]] = []
+        self.labs: list[np.ndarray] = []
+        self.subjects = [[Subject(garment, "front", scene)] * settings.images for scene in settings.scenes]
+        for number, scene in enumerate(settings.scenes):
+            seeds = [900_000 + 10_000 * series + 100 * number + image for image in range(settings.images)]
+            photos = [photograph(garment, sample_shot(seed, garment, "front", scene), SIZE) for seed in seeds]
+            self.images.append([Image.fromarray(photo.image) for photo in photos])
+            self.labs += [median_lab(photo.image, photo.mask) for photo in photos]
+
+    def scores(self, tower: ImageTower, drawn: Sequence[Sequence[Image.Image]]) -> dict[str, float]:
+        """How near images, a list for each scene, come to these photos.
+
+        `colour` is the median delta E 2000 between an image's garment region and the photos' median colour,
+        `similarity` the mean cosine to the photos of the same scene, `scene` the share of images whose scene is read
+        right.
+        """
+        import numpy as np
+
+        from lapel.fidelity.colour import delta_e, median_lab
+        from lapel.fidelity.region import garment_region
+
+        colour = np.median(self.labs, axis=0)
+        arrays = [np.asarray(image) for images in drawn for image in images]
+        differences = [float(delta_e(median_lab(image, garment_region(image)), colour)) for image in arrays]
+        pairs = zip(drawn, self.images, self.subjects, strict=True)
+        similarities, right = [], []
+        for images, photos, subjects in pairs:
+            similarities.append(float(tower.similarity(images, photos).mean()))
+            right += read_right(tower, images, subjects, "scene")
+        return {"colour": median(differences), "similarity": mean(similarities), "scene": mean(right)}

@@ -1,0 +1,20 @@
+"""What every measurement leaves: figures and a picture."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lapel.files import written_whole
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+def write(folder: Path, name: str, measured: Any, sheet: Image.Image) -> None:
+    """`<name>.json` and `<name>.png`."""
+    with written_whole(folder / f"{name}.json") as path:
+        path.write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
+    with written_whole(folder / f"{name}.png") as path:
+        sheet.save(path)
