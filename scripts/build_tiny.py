@@ -33,17 +33,19 @@ class BuildSettings:
 
     output_dir: Path
     """Where states, logs and the finished base go."""
-    stage: Literal["all", "photos", "vae", "towers", "unet", "assemble", "card"] = "all"
+    stage: Literal["all", "photos", "vae", "towers", "image_tower", "unet", "assemble", "card"] = "all"
     """One stage alone; vae and towers need each other's results no more than photos does, so that they can run side
     by side."""
     photos: int = 48000
     """How many photos the pool holds: about 27 KB each."""
     vae_steps: int = 1800
     """Of 12 crops each."""
-    families: int = 3000
+    families: int = 6000
     """How many families of eight siblings the towers learn to tell apart."""
     tower_steps: int = 387
     """Of 96 pairs each."""
+    image_steps: int = 6000
+    """Of 96 photos each, for the image tower alone, against the text tower as it then is."""
     coarse_steps: int = 1500
     """UNet steps of 16 at two thirds of the size, where they cost half and teach most of what words mean."""
     unet_steps: int = 1200
@@ -66,6 +68,7 @@ def main() -> None:
     stages = {
         "vae": build_vae,
         "towers": build_towers,
+        "image_tower": build_image_tower,
         "unet": build_unet,
         "assemble": assemble,
         "card": write_model_card,
@@ -95,6 +98,14 @@ def towers() -> tuple[Any, Any, Any]:
     return CLIPTextModelWithProjection(text_tower_config("tiny")), image, LogitScale()
 
 
+def draw_families(settings: BuildSettings) -> Pool:
+    """Siblings for the towers."""
+    from lapel.training.pretraining.pool import draw_pool, sibling
+    from lapel.wardrobe import SIBLINGS
+
+    return draw_pool(settings.output_dir, settings.families * SIBLINGS, 96, settings.threads, sibling)
+
+
 def build_vae(settings: BuildSettings, pool: Pool) -> Any:
     """Train the autoencoder, or read it where it is trained."""
     from lapel.training.pretraining.loop import Recipe
@@ -108,15 +119,24 @@ def build_vae(settings: BuildSettings, pool: Pool) -> Any:
 def build_towers(settings: BuildSettings, pool: Pool) -> tuple[Any, Any, Any]:
     """Train the CLIP towers, or read them where they are trained."""
     from lapel.training.pretraining.loop import Recipe
-    from lapel.training.pretraining.pool import draw_pool, sibling
     from lapel.training.pretraining.towers import train_towers
-    from lapel.wardrobe import SIBLINGS
 
     text, image, scale = towers()
-    folder, tokenizer = settings.output_dir, parts(settings).tokenizer
-    families = draw_pool(folder, settings.families * SIBLINGS, 96, settings.threads, sibling)
+    folder, tokenizer, families = settings.output_dir, parts(settings).tokenizer, draw_families(settings)
     recipe = Recipe(settings.tower_steps, batch=96, learning_rate=7e-4)
     train_towers(text, image, scale, tokenizer, pool, families, recipe, folder, "towers")
+    return text.eval(), image.eval(), scale
+
+
+def build_image_tower(settings: BuildSettings, pool: Pool) -> tuple[Any, Any, Any]:
+    """Train the image tower further against the text tower, or read both where they are trained."""
+    from lapel.training.pretraining.image_tower import train_image_tower
+    from lapel.training.pretraining.loop import Recipe
+
+    text, image, scale = build_towers(settings, pool)
+    recipe = Recipe(settings.image_steps, batch=96, learning_rate=1e-3, decay=0.5)
+    families, tokenizer = draw_families(settings), parts(settings).tokenizer
+    train_image_tower(text, image, scale, tokenizer, pool, families, recipe, settings.output_dir, "image-tower")
     return text.eval(), image.eval(), scale
 
 
@@ -161,7 +181,7 @@ def assemble(settings: BuildSettings, pool: Pool) -> None:
     from lapel.training.pretraining.vae import scaling_factor
 
     folder, pipeline = settings.output_dir / "base", parts(settings)
-    text, image, scale = build_towers(settings, pool)
+    text, image, scale = build_image_tower(settings, pool)
     pipeline.vae = build_vae(settings, pool)
     pipeline.vae.register_to_config(scaling_factor=scaling_factor(pipeline.vae, pool))
     pipeline.unet = build_unet(settings, pool)
@@ -179,7 +199,13 @@ def assemble(settings: BuildSettings, pool: Pool) -> None:
     print(f"{folder}: {sum(file.stat().st_size for file in folder.rglob('*') if file.is_file()) / 1e6:.1f} MB")
 
 
-CURVES = {"vae": "autoencoder", "towers": "CLIP towers", "unet-coarse": "UNet at 64 px", "unet": "UNet at 96 px"}
+CURVES = {
+    "vae": "autoencoder",
+    "towers": "CLIP towers",
+    "image-tower": "image tower",
+    "unet-coarse": "UNet at 64 px",
+    "unet": "UNet at 96 px",
+}
 CURVE_STYLE = (
     "<style>.grid{stroke:#ccc}text{font:12px sans-serif;fill:#666}.raw{fill:none;stroke:#9bb;stroke-opacity:.5}"
     ".smooth{fill:none;stroke:#267;stroke-width:2}</style>"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lapel.generation.denoise import Progress, generate
+from lapel.generation.denoise import Progress, generate, generate_together
 from lapel.generation.images import Provenance, WornAdapter, parameters_text, save_image
 from lapel.generation.request import Request
 from lapel.generation.schedulers import SCHEDULERS, scheduler_name, scheduler_named
@@ -16,6 +16,7 @@ __all__ = [
     "WearSettings",
     "WornAdapter",
     "generate",
+    "generate_together",
     "parameters_text",
     "save_image",
     "scheduler_name",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lapel.generation.request import Request
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 Progress = Callable[[int, int], None]
-"""Called after each denoising step of a batch with the steps done so far and the steps of the whole request."""
+"""Called after each denoising step of a batch with the steps done so far and the steps of everything asked for."""
 
 
 def generate(pipeline: Any, request: Request, progress: Progress | None = None) -> list[Image.Image]:
@@ -22,31 +23,54 @@ def generate(pipeline: Any, request: Request, progress: Progress | None = None) 
     image has a noise generator of its own, on the CPU, so that its seed alone decides it: not its batch mates, and,
     beyond rounding, not the machine.
     """
-    seeds = request.image_seeds()
-    batches = [seeds[start : start + request.batch] for start in range(0, len(seeds), request.batch)]
+    (images,) = generate_together(pipeline, [request], progress)
+    return images
+
+
+def generate_together(
+    pipeline: Any, requests: Sequence[Request], progress: Progress | None = None
+) -> list[list[Image.Image]]:
+    """`generate` for several requests that differ in prompts and seeds only, `batch` images at once across them.
+
+    Raises:
+        ValueError: requests that differ in more, which no pipeline draws in one batch.
+    """
+    first = requests[0]
+    for request in requests:
+        if dataclasses.replace(request, **_drawn_apart(first)) != first:
+            raise ValueError("requests drawn together may differ in prompts and seeds only")
+    jobs = [(request.prompt, request.negative_prompt, seed) for request in requests for seed in request.image_seeds()]
+    batches = [jobs[start : start + first.batch] for start in range(0, len(jobs), first.batch)]
     base_scheduler = pipeline.scheduler
-    if request.scheduler is not None:
-        pipeline.scheduler = scheduler_named(request.scheduler, base_scheduler)
+    if first.scheduler is not None:
+        pipeline.scheduler = scheduler_named(first.scheduler, base_scheduler)
     pipeline.set_progress_bar_config(disable=True)
     images: list[Image.Image] = []
     try:
         for number, batch in enumerate(batches):
-            images += _draw(pipeline, request, batch, _batch_progress(progress, number, len(batches)))
+            images += _draw(pipeline, first, batch, _batch_progress(progress, number, len(batches)))
     finally:
         pipeline.scheduler = base_scheduler
-    return images
+    drawn = iter(images)
+    return [[next(drawn) for _ in request.image_seeds()] for request in requests]
 
 
-def _draw(pipeline: Any, request: Request, seeds: list[int], report: Callable[[int, int], None]) -> list[Image.Image]:
+def _drawn_apart(request: Request) -> dict[str, Any]:
+    """The fields that each image of a batch has for itself."""
+    return {name: getattr(request, name) for name in ("prompt", "negative_prompt", "seeds", "images")}
+
+
+def _draw(pipeline: Any, request: Request, jobs: Sequence[tuple[str, str, int]], report: Progress) -> list[Image.Image]:
     import torch
 
     def after_step(running: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
         report(step + 1, running.num_timesteps)
         return tensors
 
+    prompts, negative_prompts, seeds = zip(*jobs, strict=True)
     return pipeline(
-        prompt=[request.prompt] * len(seeds),
-        negative_prompt=[request.negative_prompt] * len(seeds),
+        prompt=list(prompts),
+        negative_prompt=list(negative_prompts),
         num_inference_steps=request.steps,
         guidance_scale=request.guidance,
         width=request.width,
@@ -56,8 +80,8 @@ def _draw(pipeline: Any, request: Request, seeds: list[int], report: Callable[[i
     ).images
 
 
-def _batch_progress(progress: Progress | None, number: int, batches: int) -> Callable[[int, int], None]:
-    """A pipeline's own count within batch `number`, turned into the request's."""
+def _batch_progress(progress: Progress | None, number: int, batches: int) -> Progress:
+    """A pipeline's own count within batch `number`, turned into that of everything asked for."""
 
     def report(done: int, steps: int) -> None:
         if progress is not None:

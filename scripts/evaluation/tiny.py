@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
@@ -13,7 +13,7 @@ from evaluation.results import write
 from lapel.base.find import TINY_FOLDER
 from lapel.base.settings import BaseSettings
 from lapel.fidelity.alternatives import ATTRIBUTES, Subject, read_right
-from lapel.generation import Request, generate
+from lapel.generation import Request, generate_together
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -38,6 +38,9 @@ class TinySettings:
     guidance: float = 5.0
     """Classifier-free guidance."""
 
+    batch: int = 20
+    """Images drawn at once."""
+
     first_seed: int = 1_000_000
     """Of the garments, beyond those that the base was trained on."""
 
@@ -58,7 +61,7 @@ def measure_tiny(settings: TinySettings) -> None:
     tower = ImageTower(settings.base)
     base = load_base(BaseSettings(base=str(settings.base), precision="fp32"))
     pipeline = base.pipeline()
-    subjects, real, drawn, rows_shown = [], [], [], []
+    subjects, real, requests = [], [], []
     for number in range(settings.prompts):
         seed = settings.first_seed + number
         garment = sample_garment(seed, "held_out")
@@ -71,13 +74,11 @@ def measure_tiny(settings: TinySettings) -> None:
             guidance=settings.guidance,
             seeds=[number],
             images=SHEET_IMAGES if number < SHEET_ROWS else 1,
-            batch=SHEET_IMAGES,
+            batch=settings.batch,
         )
-        images = generate(pipeline, request)
-        drawn.append(images[0])
-        rows_shown.append([real[-1], *images])
-        print(f"\rdrawing: {number + 1} of {settings.prompts}", end="", file=sys.stderr, flush=True)
-    print(file=sys.stderr)
+        requests.append(request)
+    images = draw(pipeline, requests)
+    drawn = [of_prompt[0] for of_prompt in images]
     rows = []
     for attribute in ATTRIBUTES:
         shares = [mean(read_right(tower, images, subjects, attribute)) for images in (drawn, real)]
@@ -90,8 +91,22 @@ def measure_tiny(settings: TinySettings) -> None:
     print(f"\nVAE reconstruction: {psnr:.2f} dB PSNR over {len(real)} held-out renders")
     captions = [subject.caption() for subject in subjects[:SHEET_ROWS]]
     columns = ["real render", *[f"drawn, seed +{number}" for number in range(SHEET_IMAGES)]]
-    sheet = contact_sheet(rows_shown[:SHEET_ROWS], captions, columns, "Prompts of combinations never trained on")
+    shown = [[render, *of_prompt] for render, of_prompt in zip(real, images[:SHEET_ROWS], strict=False)]
+    sheet = contact_sheet(shown, captions, columns, "Prompts of combinations never trained on")
     write(settings.output_dir, "tiny", {"attributes": rows, "vae_psnr": psnr}, sheet)
+
+
+def draw(pipeline: Any, requests: Sequence[Request]) -> list[list[Image.Image]]:
+    """The images of every request, under a progress bar."""
+    from tqdm import tqdm
+
+    with tqdm(desc="draw", unit="step", mininterval=1) as bar:
+
+        def tell(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        return generate_together(pipeline, requests, tell)
 
 
 def reconstruction_psnr(base: Any, image: Image.Image) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lapel.base.shapes import random_pipeline
-from lapel.generation import Request, generate
+from lapel.generation import Request, generate, generate_together
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +29,17 @@ def test_an_image_does_not_depend_on_its_batch_mates(pipeline: Any, scheduler: s
         # products of matrices of another height round differently: a level of 255 at most
         assert np.abs(alone[0] - together[index]).max() <= 1
     assert np.abs(together[0] - together[1]).max() > 8
+
+
+def test_requests_drawn_together_are_drawn_as_alone(pipeline: Any) -> None:
+    requests = [Request(prompt="a red t-shirt", steps=2, seeds=[1], images=2, batch=3)]
+    requests.append(Request(prompt="a blue dress", negative_prompt="red", steps=2, seeds=[7], batch=3))
+    together = generate_together(pipeline, requests)
+    assert [len(images) for images in together] == [2, 1]
+    for request, images in zip(requests, together, strict=True):
+        assert np.abs(_pixels(images) - _pixels(generate(pipeline, request))).max() <= 1
+    with pytest.raises(ValueError, match="prompts and seeds only"):
+        generate_together(pipeline, [requests[0], Request(prompt="a red t-shirt", steps=3)])
 
 
 def test_size_count_and_order(pipeline: Any) -> None:

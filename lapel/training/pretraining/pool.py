@@ -17,6 +17,7 @@ from lapel.files import written_whole
 from lapel.wardrobe import (
     COLOURS,
     KINDS,
+    PARSING,
     PATTERNS,
     SCENES,
     SIBLINGS,
@@ -31,6 +32,9 @@ from lapel.wardrobe import (
 
 CHUNK = 500
 
+PATCHES = 8
+"""Patches along a side of a photo, as `tiny`'s image tower cuts it."""
+
 
 @dataclass(frozen=True)
 class Pool:
@@ -38,6 +42,8 @@ class Pool:
 
     images: np.ndarray
     """(n, size, size, 3) uint8, mapped from disk."""
+    parsing: np.ndarray
+    """(n, PATCHES, PATCHES) uint8, mapped from disk: the class of `PARSING` that most of a patch shows."""
     captions: list[str]
 
 
@@ -68,22 +74,29 @@ def draw_pool(folder: Path, count: int, size: int, workers: int, subject: Subjec
     Photo i is a pure function of i, so pools of every length share their beginning.
     """
     name = f"{subject.__name__}-{count}-{size}"
-    images, captions = folder / f"{name}.npy", folder / f"{name}.json"
-    if not (images.exists() and captions.exists()):
+    images, parsing, captions = (folder / f"{name}{end}" for end in (".npy", ".parsing.npy", ".json"))
+    if not all(file.exists() for file in (images, parsing, captions)):
         folder.mkdir(parents=True, exist_ok=True)
         starts = range(0, count, CHUNK)
         words: list[str] = []
-        with written_whole(images) as path, ProcessPoolExecutor(workers) as processes:
-            array = np.lib.format.open_memmap(path, "w+", np.uint8, (count, size, size, 3))
+        with (
+            written_whole(images) as image_path,
+            written_whole(parsing) as parsing_path,
+            ProcessPoolExecutor(workers) as processes,
+        ):
+            pixels = np.lib.format.open_memmap(image_path, "w+", np.uint8, (count, size, size, 3))
+            classes = np.lib.format.open_memmap(parsing_path, "w+", np.uint8, (count, PATCHES, PATCHES))
             parts = processes.map(functools.partial(_draw_chunk, size, subject), starts)
-            for start, (chunk, chunk_words) in zip(starts, tqdm(parts, "draw photos", len(starts)), strict=True):
+            for start, part in zip(starts, tqdm(parts, "draw photos", len(starts)), strict=True):
                 stop = min(start + CHUNK, count)
-                array[start:stop] = chunk[: stop - start]
-                words += chunk_words[: stop - start]
-            array.flush()
+                pixels[start:stop], classes[start:stop] = part.images[: stop - start], part.parsing[: stop - start]
+                words += part.captions[: stop - start]
+            pixels.flush()
+            classes.flush()
         with written_whole(captions) as path:
             path.write_text(json.dumps(words), encoding="utf-8")
-    return Pool(np.load(images, mmap_mode="r"), json.loads(captions.read_text(encoding="utf-8")))
+    words = json.loads(captions.read_text(encoding="utf-8"))
+    return Pool(np.load(images, mmap_mode="r"), np.load(parsing, mmap_mode="r"), words)
 
 
 def labels_of(subject: Subject, count: int) -> torch.Tensor:
@@ -106,6 +119,16 @@ def labels_of(subject: Subject, count: int) -> torch.Tensor:
 LABEL_SIZES = (len(KINDS), len(PATTERNS), len(COLOURS), len(COLOURS), len(SCENES), len(VIEWS))
 
 
-def _draw_chunk(size: int, subject: Subject, start: int) -> tuple[np.ndarray, list[str]]:
+def _draw_chunk(size: int, subject: Subject, start: int) -> Pool:
     photos = [photograph(*subject(number), size) for number in range(start, start + CHUNK)]
-    return np.stack([photo.image for photo in photos]), [photo.caption for photo in photos]
+    parsing = patch_classes(np.stack([photo.parsing for photo in photos]))
+    return Pool(np.stack([photo.image for photo in photos]), parsing, [photo.caption for photo in photos])
+
+
+def patch_classes(parsing: np.ndarray) -> np.ndarray:
+    """The class that most of each patch shows, of (n, size, size) uint8 parsing maps: (n, PATCHES, PATCHES) uint8."""
+    count, size, _ = parsing.shape
+    side = size // PATCHES
+    cut = parsing[:, : side * PATCHES, : side * PATCHES].reshape(count, PATCHES, side, PATCHES, side)
+    shares = np.stack([(cut == number).mean(axis=(2, 4)) for number in PARSING.values()])
+    return shares.argmax(axis=0).astype(np.uint8)
