@@ -4,7 +4,7 @@
 
 draws the photos, trains autoencoder, CLIP towers and UNet one after the other, and writes a diffusers folder. Every
 stage keeps its state in the output folder: a run that was stopped goes on where it was, and a finished stage is not
-repeated.
+repeated. With `--start_from BASE` the stages go on from a finished base's weights, and a stage of 0 steps leaves them.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ class BuildSettings:
     stage: Literal["all", "photos", "vae", "towers", "image_tower", "unet", "assemble", "card"] = "all"
     """One stage alone; vae and towers need each other's results no more than photos does, so that they can run side
     by side."""
+    start_from: Path | None = None
+    """A base folder whose weights are trained further; by default all begin at random."""
     photos: int = 48000
     """How many photos the pool holds: about 27 KB each."""
     vae_steps: int = 1800
@@ -79,23 +81,36 @@ def main() -> None:
 
 
 def parts(settings: BuildSettings) -> Any:
-    """The base with random weights, always the same; what is trained is loaded into it."""
+    """The base as the training finds it: with random weights, always the same, or those it starts from."""
     from lapel.base.shapes import random_pipeline
 
-    return random_pipeline("tiny", settings.output_dir / "base", seed=0)
+    pipeline = random_pipeline("tiny", settings.output_dir / "base", seed=0)
+    if settings.start_from is not None:
+        for name in ("vae", "text_encoder", "unet"):
+            part = getattr(pipeline, name)
+            part.load_state_dict(type(part).from_pretrained(settings.start_from, subfolder=name).state_dict())
+    return pipeline
 
 
-def towers() -> tuple[Any, Any, Any]:
-    """Text tower, image tower and logit scale with random weights, always the same."""
+def towers(settings: BuildSettings) -> tuple[Any, Any, Any]:
+    """Text tower, image tower and logit scale as the training finds them, as in `parts`."""
     import torch
+    from safetensors.torch import load_file
     from transformers import CLIPTextModelWithProjection, CLIPVisionConfig, CLIPVisionModelWithProjection
 
     from lapel.base.shapes import IMAGE_TOWER, text_tower_config
     from lapel.training.pretraining.towers import LogitScale
 
     torch.manual_seed(1)
-    image = CLIPVisionModelWithProjection(CLIPVisionConfig(**IMAGE_TOWER))
-    return CLIPTextModelWithProjection(text_tower_config("tiny")), image, LogitScale()
+    image, scale = CLIPVisionModelWithProjection(CLIPVisionConfig(**IMAGE_TOWER)), LogitScale()
+    text = CLIPTextModelWithProjection(text_tower_config("tiny"))
+    if settings.start_from is not None:
+        head = load_file(settings.start_from / "text_projection.safetensors")
+        text.text_model.load_state_dict(parts(settings).text_encoder.state_dict())
+        text.text_projection.load_state_dict({"weight": head["text_projection.weight"]})
+        scale.load_state_dict({"value": head["logit_scale"]})
+        image = CLIPVisionModelWithProjection.from_pretrained(settings.start_from / "image_encoder").float()
+    return text, image, scale
 
 
 def draw_families(settings: BuildSettings) -> Pool:
@@ -121,7 +136,7 @@ def build_towers(settings: BuildSettings, pool: Pool) -> tuple[Any, Any, Any]:
     from lapel.training.pretraining.loop import Recipe
     from lapel.training.pretraining.towers import train_towers
 
-    text, image, scale = towers()
+    text, image, scale = towers(settings)
     folder, tokenizer, families = settings.output_dir, parts(settings).tokenizer, draw_families(settings)
     recipe = Recipe(settings.tower_steps, batch=96, learning_rate=7e-4)
     train_towers(text, image, scale, tokenizer, pool, families, recipe, folder, "towers")
@@ -166,6 +181,8 @@ def build_unet(settings: BuildSettings, pool: Pool) -> Any:
     coarse = Recipe(settings.coarse_steps, batch=16, learning_rate=1e-3, decay=0.01)
     fine = Recipe(settings.unet_steps, batch=16, learning_rate=1e-3, decay=0.5)
     for name, size, recipe in (("unet-coarse", 64, coarse), ("unet", 96, fine)):
+        if not recipe.steps:
+            continue
         # A short stage does not see every photo, and what it does not see is not encoded.
         count = min(settings.photos, recipe.steps * recipe.batch)
         train_unet(unet, scheduler, encode(settings, pool, size, count), recipe, settings.output_dir, name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,11 +30,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from lapel.base.base import Base
-    from lapel.training.checkpoint import State
-    from lapel.training.data import Batches
+    from lapel.training.data import Batch
     from lapel.training.encoding import Text
+    from lapel.training.loop import Lesson
     from lapel.training.objective import Objective
-    from lapel.training.optimizer import Trainable
 
 CLASSES = (PhotoSettings, BaseSettings, AdapterSettings, ObjectiveSettings, OptimizerSettings, RunSettings)
 
@@ -60,21 +59,30 @@ def train(settings: Settings, folder: RunFolder, checkpoint: Path | None) -> Non
         quiet()
         from lapel.base.load import load_base
         from lapel.training.launch import device, make_accelerator
+        from lapel.training.loop import learn
+        from lapel.training.samples import Samples, drawing
     with clock.phase("load"):
         base = load_base(settings.base, device())
         resumed_at = step_of(checkpoint) if checkpoint else 0
         accelerator = make_accelerator(base.dtype, folder, settings.run, resumed_at)
     with clock.phase("encode"):
         garment, lesson = prepare(settings, base, accelerator)
+    samples = Samples(folder.samples, settings.run, garment, settings.photos.resolution or base.resolution)
+
+    def draw(step: int) -> None:
+        with drawing(base, settings.base) as pipeline:
+            samples.draw(pipeline, step)
+
     if accelerator.is_main_process:
         numbers, processes = lesson.trainable.count, accelerator.num_processes
         print(start_table(settings, garment, base, numbers, processes, folder.path), flush=True)
     try:
-        learn(lesson, settings, garment, folder, checkpoint, clock)
+        begin(lesson, settings, folder, checkpoint)
+        learn(lesson, settings.optimizer, settings.run, folder, clock, draw)
     finally:
         accelerator.end_training()
     if accelerator.is_main_process:
-        export(lesson, settings, garment, folder, clock)
+        export(base, settings, garment, folder, clock)
 
 
 def with_preset(argv: list[str]) -> list[str]:
@@ -83,27 +91,13 @@ def with_preset(argv: list[str]) -> list[str]:
     return argv if names_one else ["--config", "tiny", *argv]
 
 
-@dataclass
-class Lesson:
-    """What a step works with: the base that carries the adapter, what is learned from, and how."""
-
-    accelerator: Accelerator
-    base: Base
-    objective: Objective
-    batches: Batches
-    text: Text
-    trainable: Trainable
-    optimizer: Any
-    schedule: Any
-    state: State
-
-
 def prepare(settings: Settings, base: Base, accelerator: Accelerator) -> tuple[GarmentFolder, Lesson]:
     """Photos become latents and captions embeddings; the encoders' memory is given back; the adapter goes in."""
     from lapel.adapters.inject import inject
     from lapel.training.checkpoint import State, trained_weights
     from lapel.training.data import Batches
     from lapel.training.encoding import cache_folder, content_name, encode_photos, text_of
+    from lapel.training.loop import Lesson
     from lapel.training.objective import Objective
     from lapel.training.optimizer import Trainable, make_optimizer, make_schedule
 
@@ -136,102 +130,45 @@ def prepare(settings: Settings, base: Base, accelerator: Accelerator) -> tuple[G
     if accelerator.scaler is not None:
         moving["scaler"] = accelerator.scaler
     state = State(trained_weights(base), moving, identity(settings, base, content_name(examples)))
-    return garment, Lesson(accelerator, base, objective, batches, text, trainable, optimizer, schedule, state)
+    loss = denoising_loss(base, objective, text, accelerator)
+    return garment, Lesson(accelerator, batches, loss, trainable, optimizer, schedule, state)
 
 
-def learn(
-    lesson: Lesson, settings: Settings, garment: GarmentFolder, folder: RunFolder, checkpoint: Path | None, clock: Clock
-) -> None:
-    """From nothing, or from the checkpoint, to the last step; log, sample and save on the way."""
-    from lapel.training.checkpoint import load_checkpoint, save_checkpoint
-    from lapel.training.launch import asked_to_stop
-    from lapel.training.readings import Progress, Readings
-    from lapel.training.samples import Samples, drawing
-    from lapel.training.stopping import leave, stop_requests
-
-    accelerator, run, state, last = lesson.accelerator, settings.run, lesson.state, settings.optimizer.steps
-    if checkpoint is not None:
-        load_checkpoint(checkpoint, state)
-    elif accelerator.is_main_process:
-        folder.clear()
-    accelerator.init_trackers(folder.tensorboard.name)
-    if accelerator.is_main_process:
-        kept = dataclasses.replace(run, output_dir=folder.path, resume=False, overwrite=False)
-        write_settings(folder.settings, *dataclasses.replace(settings, run=kept).each())
-
-    samples = Samples(folder.samples, run, garment, settings.photos.resolution or lesson.base.resolution)
-    readings = Readings(scaled=accelerator.scaler is not None)
-
-    def due(every: int) -> bool:
-        return bool(every) and (state.step % every == 0 or state.step == last)
-
-    def sample() -> None:
-        if accelerator.is_main_process and due(run.sample_every):
-            with clock.phase("sample"), drawing(lesson.base, settings.base) as pipeline:
-                samples.draw(pipeline, state.step)
-
-    if checkpoint is None:
-        sample()
-    with stop_requests() as stop, Progress(state.step, last, accelerator.is_main_process) as progress:
-        while state.step < last:
-            with clock.phase("step"):
-                files, loss, norm = take_step(lesson, settings.optimizer)
-                readings.add(state.step, files, loss, norm)
-            signal = asked_to_stop(accelerator, stop.signal, state.step, run.log_every)
-            saving = due(run.checkpoint_every) or signal
-            if due(run.log_every) or saving:
-                with clock.phase("step"):
-                    values = readings.read(lambda tensor: accelerator.reduce(tensor, "mean"))
-                accelerator.log({**values, "learning_rate": lesson.schedule.get_last_lr()[0]}, state.step)
-                progress.tell(state.step, values["loss"])
-            if not signal:
-                sample()
-            if saving and accelerator.is_main_process:
-                with clock.phase("save"):
-                    save_checkpoint(folder.checkpoints, state, run.keep_checkpoints)
-            if signal:
-                leave(signal, state.step, folder.path)
-
-
-def take_step(lesson: Lesson, settings: OptimizerSettings) -> tuple[list[str], Tensor, Tensor]:
-    """One step of the optimizer; returns the photos it saw, their mean loss, and the gradient's norm."""
-    import torch
-
-    accelerator, base, objective = lesson.accelerator, lesson.base, lesson.objective
+def denoising_loss(base: Base, objective: Objective, text: Text, accelerator: Accelerator) -> Callable[[Batch], Tensor]:
+    """Latents are noised, the UNet predicts, and the objective compares (Ho et al. 2020; Rombach et al. 2022)."""
     unet: Any = base.unet
-    files, losses = [], []
-    for part in range(settings.gradient_accumulation):
-        batch = lesson.batches.draw(lesson.state.step, part)
+
+    def loss(batch: Batch) -> Tensor:
         noised = objective.noised(batch.latents, batch.noise, batch.timesteps)
         size = (noised.shape[-2] * base.latent_stride, noised.shape[-1] * base.latent_stride)
         with accelerator.autocast():
-            conditions = base.unet_conditions(lesson.text(batch.captions), original_size=size, target_size=size)
+            conditions = base.unet_conditions(text(batch.captions), original_size=size, target_size=size)
             predicted = unet(noised.to(base.dtype), batch.timesteps, **conditions).sample
-        loss = objective.loss(predicted, batch.latents, batch.noise, batch.timesteps, batch.mask)
-        accelerator.backward(loss / settings.gradient_accumulation)
-        files += batch.files
-        losses.append(loss.detach())
+        return objective.loss(predicted, batch.latents, batch.noise, batch.timesteps, batch.mask)
 
-    gradient = lesson.trainable.gradient
-    if accelerator.num_processes > 1:
-        gradient.copy_(accelerator.reduce(gradient, "mean"))
-    accelerator.unscale_gradients(lesson.optimizer)
-    norm = lesson.trainable.clip(settings.max_grad_norm)
-    lesson.optimizer.step()
-    lesson.schedule.step()
-    gradient.zero_()
-    lesson.state.step += 1
-    return files, torch.stack(losses).mean(), norm
+    return loss
 
 
-def export(lesson: Lesson, settings: Settings, garment: GarmentFolder, folder: RunFolder, clock: Clock) -> None:
+def begin(lesson: Lesson, settings: Settings, folder: RunFolder, checkpoint: Path | None) -> None:
+    """Go on from the checkpoint, or clear what an earlier run left; and write down what repeats this one."""
+    from lapel.training.checkpoint import load_checkpoint
+
+    if checkpoint is not None:
+        load_checkpoint(checkpoint, lesson.state)
+    if lesson.accelerator.is_main_process:
+        if checkpoint is None:
+            folder.clear()
+        kept = dataclasses.replace(settings.run, output_dir=folder.path, resume=False, overwrite=False)
+        write_settings(folder.settings, *dataclasses.replace(settings, run=kept).each())
+
+
+def export(base: Base, settings: Settings, garment: GarmentFolder, folder: RunFolder, clock: Clock) -> None:
     """Write the adapter for all front ends, prove that the files hold what was learned, and tell about the run."""
     from lapel.adapters.export import save_adapter
     from lapel.adapters.verify import reading_lines, verify_adapter
     from lapel.base.load import reload_encoders
     from lapel.report import write_card, write_report
 
-    base = lesson.base
     with clock.phase("export"):
         resolution = settings.photos.resolution or base.resolution
         metadata = file_metadata(settings, garment, resolution, sum(clock.seconds.values()))
