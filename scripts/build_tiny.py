@@ -237,17 +237,20 @@ def write_model_card(settings: BuildSettings, pool: Pool) -> None:
     subprocess.run(command, check=True)
     measured = json.loads((evaluation / "tiny.json").read_text(encoding="utf-8"))
     shutil.copyfile(evaluation / "tiny.png", folder / "sheet.png")
-    for name in CURVES:
-        lines = (settings.output_dir / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
+    logs = {name: settings.output_dir / f"{name}.jsonl" for name in CURVES}
+    drawn = [name for name, log in logs.items() if log.exists()]
+    for name in drawn:
+        lines = logs[name].read_text(encoding="utf-8").splitlines()
         points = {point["step"]: point["loss"] for point in map(json.loads, lines)}
         curve = loss_curve(list(points), list(points.values()))
         curve = curve.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1).replace(">", f">{CURVE_STYLE}", 1)
-        (folder / f"{name}.svg").write_text(curve, encoding="utf-8")
+        with written_whole(folder / f"{name}.svg") as path:
+            path.write_text(curve, encoding="utf-8")
     rows = "\n".join(
         f"| {row['attribute']} | {row['generated']:.0%} | {row['real']:.0%} | {row['ratio']:.2f} |"
         for row in measured["attributes"]
     )
-    curves = "\n".join(f"| {words} | ![loss by step]({name}.svg) |" for name, words in CURVES.items())
+    curves = "\n".join(f"| {CURVES[name]} | ![loss by step]({name}.svg) |" for name in drawn)
     card = Path(__file__).with_name("tiny_card.md").read_text(encoding="utf-8")
     for mark, text in (("ROWS", rows), ("PSNR", f"{measured['vae_psnr']:.1f}"), ("CURVES", curves)):
         card = card.replace(f"[{mark}]", text)

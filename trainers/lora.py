@@ -64,7 +64,8 @@ def train(settings: Settings, folder: RunFolder, checkpoint: Path | None) -> Non
     with clock.phase("load"):
         base = load_base(settings.base, device())
         resumed_at = step_of(checkpoint) if checkpoint else 0
-        accelerator = make_accelerator(base.dtype, folder, settings.run, resumed_at)
+        settings.base.precision = base.precision  # what the machine settled is part of what repeats the run
+        accelerator = make_accelerator(base.precision, folder, settings.run, resumed_at)
     with clock.phase("encode"):
         garment, lesson = prepare(settings, base, accelerator)
     samples = Samples(folder.samples, settings.run, garment, settings.photos.resolution or base.resolution)

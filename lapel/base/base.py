@@ -15,10 +15,13 @@ import torch
 from torch import Tensor
 
 from lapel.base.families import Family
+from lapel.base.settings import Precision
 from lapel.files import sha256
 
 if TYPE_CHECKING:
     from diffusers import DDPMScheduler
+
+DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 PipelineKind = Literal["text2img", "img2img", "inpaint"]
 
@@ -76,6 +79,11 @@ class Base:
     @property
     def dtype(self) -> torch.dtype:
         return self.unet.dtype
+
+    @property
+    def precision(self) -> Precision:
+        """The UNet's, by the name that settings give it."""
+        return next(name for name, dtype in DTYPES.items() if dtype == self.dtype)
 
     @functools.cached_property
     def latent_stride(self) -> int:
@@ -142,7 +150,7 @@ class Base:
             mean and standard deviation, (n, 4, h / stride, w / stride) in fp32, in the UNet's scale: shifted and
             multiplied as the VAE's configuration says.
         """
-        posterior = self.vae.encode(pixels.to(self.vae.device)).latent_dist
+        posterior = self.vae.encode(pixels.to(self.vae.device, self.vae.dtype)).latent_dist
         shift = self.vae.config.get("shift_factor") or 0.0
         scale = self.vae.config.scaling_factor
         return (posterior.mean.float() - shift) * scale, posterior.std.float() * scale

@@ -20,7 +20,7 @@ class BaseSettings:
     variant: str | None = None
     """Variant of the weight files of a hub id or folder, such as `fp16`; the plain files unless given."""
     precision: Precision | None = None
-    """Of the frozen weights. Unless given, fp32 for `tiny`, which is small enough, and bf16 for every other base: half
-    the memory of fp32 and the same range of values, which fp16 has not."""
+    """Of the frozen weights. Unless given, bf16: half the memory of fp32 and the same range of values, which fp16 has
+    not; for `tiny`, fp32 where the processor has no bf16 products."""
     gradient_checkpointing: bool = False
     """Compute the UNet's activations again in the backward pass: about a third slower, for much less memory."""

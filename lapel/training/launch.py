@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from lapel.base.settings import Precision
 from lapel.errors import UserError
 from lapel.training.run_folder import RunFolder
 from lapel.training.settings import RunSettings
@@ -14,8 +15,6 @@ from lapel.training.tracking import JsonLines
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
-
-_MIXED_PRECISION = {torch.float32: "no", torch.bfloat16: "bf16", torch.float16: "fp16"}
 
 
 def device() -> torch.device:
@@ -30,20 +29,21 @@ def device() -> torch.device:
     return state.device
 
 
-def make_accelerator(dtype: torch.dtype, folder: RunFolder, settings: RunSettings, resumed_at: int) -> Accelerator:
-    """An accelerator for a base of `dtype`, tracked in log.jsonl and, if asked for, TensorBoard.
+def make_accelerator(precision: Precision, folder: RunFolder, settings: RunSettings, resumed_at: int) -> Accelerator:
+    """An accelerator for a base of that precision, tracked in log.jsonl and, if asked for, TensorBoard.
 
     The trackers touch no file before `init_trackers`.
 
     Raises:
-        UserError: float16 on a CPU, where no loss scaling keeps gradients from vanishing.
+        UserError: fp16 on a CPU, where no loss scaling keeps gradients from vanishing.
     """
     from accelerate import Accelerator
 
-    if dtype == torch.float16 and device().type == "cpu":
+    if precision == "fp16" and device().type == "cpu":
         raise UserError("fp16 needs a GPU, for its loss scaling: take --precision bf16, or fp32")
     trackers = [JsonLines(folder.log, resumed_at), *([settings.tracker] if settings.tracker != "none" else [])]
-    return Accelerator(mixed_precision=_MIXED_PRECISION[dtype], log_with=trackers, project_dir=folder.path)
+    mixed = "no" if precision == "fp32" else precision
+    return Accelerator(mixed_precision=mixed, log_with=trackers, project_dir=folder.path)
 
 
 def asked_to_stop(accelerator: Accelerator, signal: int, step: int, every: int) -> int:

@@ -25,7 +25,7 @@ from lapel.adapters.verify import reading_lines, verify_adapter
 from lapel.adapters.wear import wear
 from lapel.base.base import Base
 from lapel.base.load import load_base
-from lapel.base.settings import BaseSettings
+from lapel.base.settings import BaseSettings, Precision
 from lapel.errors import UserError
 
 LAYER = "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q"
@@ -40,8 +40,8 @@ def learned(base: Base, adapter: AdapterSettings, size: float = 0.05) -> Base:
     return base
 
 
-def tiny(precision: str | None = None) -> Base:
-    return load_base(BaseSettings(precision=precision))  # type: ignore[arg-type]
+def tiny(precision: Precision = "fp32") -> Base:
+    return load_base(BaseSettings(precision=precision))
 
 
 @torch.no_grad()

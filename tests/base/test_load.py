@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from diffusers.models.attention_processor import AttnProcessor2_0
 
 from lapel.base.base import Base
 from lapel.base.find import TINY_FOLDER, check_base
@@ -21,7 +22,7 @@ UNET_FILE = Path("unet") / "diffusion_pytorch_model.safetensors"
 
 @pytest.fixture(scope="module")
 def tiny() -> Base:
-    return load_base(BaseSettings())
+    return load_base(BaseSettings(precision="fp32"))
 
 
 @pytest.fixture
@@ -117,6 +118,26 @@ def test_gradient_checkpointing_and_licence_are_read(tiny_copy: Path) -> None:
     base = load_base(BaseSettings(base=str(tiny_copy), gradient_checkpointing=True))
     assert base.unet.is_gradient_checkpointing
     assert base.licence == "openrail++"
+
+
+def test_the_usual_precision_is_settled_by_the_base_and_the_processor(
+    tiny_copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert load_base(BaseSettings(base=str(tiny_copy))).precision == "bf16"
+    for has_products, expected in ((True, "bf16"), (False, "fp32")):
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda answer=has_products: answer)
+        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+        assert load_base(BaseSettings()).precision == expected
+
+
+def test_written_out_attention_computes_what_the_fused_kernel_computes(tiny_copy: Path) -> None:
+    base = load_base(BaseSettings(base=str(tiny_copy), precision="fp32"))
+    conditions = base.unet_conditions(base.encode_text(["a shirt"]))
+    latents = torch.randn(1, 4, 24, 24, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        written_out = base.unet(latents, 500, **conditions).sample
+        base.unet.set_attn_processor(AttnProcessor2_0())
+        torch.testing.assert_close(written_out, base.unet(latents, 500, **conditions).sample, rtol=1e-4, atol=1e-5)
 
 
 def one_line(name: str | Path, load: bool = True) -> str:

@@ -19,7 +19,7 @@ from lapel.training.encoding import encode_photos, text_of
 
 @pytest.fixture(scope="module")
 def base() -> Base:
-    return load_base(BaseSettings())
+    return load_base(BaseSettings(precision="fp32"))
 
 
 def photos(value: int = 0, mask: int = 255) -> Dataset:

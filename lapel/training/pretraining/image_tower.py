@@ -12,9 +12,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from open_clip.loss import ClipLoss
+from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 from transformers import CLIPTextModelWithProjection, CLIPTokenizer, CLIPVisionModelWithProjection
 
+from lapel.files import written_whole
 from lapel.training.pretraining.loop import Recipe, batch_of, train
 from lapel.training.pretraining.pool import LABEL_SIZES, Pool, labels_of, sibling, single
 from lapel.training.pretraining.towers import LogitScale, image_input, text_input
@@ -65,16 +67,20 @@ class Heads(torch.nn.Module):
 
 @torch.no_grad()
 def pooled_captions(
-    text: CLIPTextModelWithProjection, tokenizer: CLIPTokenizer, captions: list[str], batch: int = 500
+    text: CLIPTextModelWithProjection, tokenizer: CLIPTokenizer, captions: list[str], folder: Path, batch: int = 500
 ) -> torch.Tensor:
-    """The locked tower's (n, c) bf16 pooled states, before its projection."""
-    parts = range(0, len(captions), batch)
-    with torch.autocast("cpu", torch.bfloat16):
-        states = [
-            text.text_model(input_ids=text_input(tokenizer, captions[start : start + batch])).pooler_output.bfloat16()
-            for start in tqdm(parts, "read captions")
-        ]
-    return torch.cat(states)
+    """The locked tower's (n, c) bf16 pooled states, before its projection, kept in `folder`."""
+    kept = folder / "pooled.safetensors"
+    if not kept.exists():
+        parts = [captions[start : start + batch] for start in range(0, len(captions), batch)]
+        with torch.autocast("cpu", torch.bfloat16):
+            states = [
+                text.text_model(input_ids=text_input(tokenizer, part)).pooler_output.bfloat16()
+                for part in tqdm(parts, "read captions")
+            ]
+        with written_whole(kept) as path:
+            save_file({"states": torch.cat(states).contiguous()}, path)
+    return load_file(kept)["states"]
 
 
 def train_image_tower(
@@ -93,7 +99,7 @@ def train_image_tower(
     Args as in `train_towers`: a third of each batch are single photos, the rest whole families of siblings.
     """
     loss_function, singles, members = ClipLoss(), recipe.batch // 3, torch.arange(SIBLINGS)
-    captions = pooled_captions(text, tokenizer, [*pool.captions, *families.captions])
+    captions = pooled_captions(text, tokenizer, [*pool.captions, *families.captions], folder)
     labels = torch.cat([labels_of(single, len(pool.captions)), labels_of(sibling, len(families.captions))])
     parsing = torch.from_numpy(np.concatenate([pool.parsing, families.parsing])).flatten(1)
     heads = Heads(image.config.hidden_size, image.config.projection_dim)
