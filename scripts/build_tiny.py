@@ -54,6 +54,9 @@ class BuildSettings:
     """UNet steps of 16 at the full size."""
     threads: int = 2
     """CPU threads."""
+    compile: bool = True
+    """Whether image tower and UNet are compiled: their steps take about two thirds of the time, after some minutes of
+    compiling. It needs a C++ compiler."""
 
 
 def main() -> None:
@@ -149,7 +152,7 @@ def build_image_tower(settings: BuildSettings, pool: Pool) -> tuple[Any, Any, An
     from lapel.training.pretraining.loop import Recipe
 
     text, image, scale = build_towers(settings, pool)
-    recipe = Recipe(settings.image_steps, batch=96, learning_rate=1e-3, decay=0.5)
+    recipe = Recipe(settings.image_steps, batch=96, learning_rate=1e-3, decay=0.5, compiled=settings.compile)
     families, tokenizer = draw_families(settings), parts(settings).tokenizer
     train_image_tower(text, image, scale, tokenizer, pool, families, recipe, settings.output_dir, "image-tower")
     return text.eval(), image.eval(), scale
@@ -178,8 +181,8 @@ def build_unet(settings: BuildSettings, pool: Pool) -> Any:
 
     unet, scheduler = parts(settings).unet, DDPMScheduler(**noise_schedule("tiny"))
     # The coarse stage ends at its full rate: the decay would be spent on a size that nobody draws at.
-    coarse = Recipe(settings.coarse_steps, batch=16, learning_rate=1e-3, decay=0.01)
-    fine = Recipe(settings.unet_steps, batch=16, learning_rate=1e-3, decay=0.5)
+    coarse = Recipe(settings.coarse_steps, batch=16, learning_rate=1e-3, decay=0.01, compiled=settings.compile)
+    fine = Recipe(settings.unet_steps, batch=16, learning_rate=1e-3, decay=0.5, compiled=settings.compile)
     for name, size, recipe in (("unet-coarse", 64, coarse), ("unet", 96, fine)):
         if not recipe.steps:
             continue

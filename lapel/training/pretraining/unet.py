@@ -42,6 +42,7 @@ def train_unet(unet: Any, scheduler: Any, encoded: Encoded, recipe: Recipe, fold
 
     # At this size, written-out attention beats the fused kernel on a CPU; weights and results are the same.
     unet.set_attn_processor(AttnProcessor())
+    network = recipe.network(unet)
 
     def loss_of(step: int) -> torch.Tensor:
         generator = torch.Generator().manual_seed(step + 7_000_000)
@@ -58,7 +59,7 @@ def train_unet(unet: Any, scheduler: Any, encoded: Encoded, recipe: Recipe, fold
         noisy = scheduler.add_noise(latents, noise, times)
         target = scheduler.get_velocity(latents, noise, times)
         with torch.autocast("cpu", torch.bfloat16):
-            predicted = unet(noisy, times, text).sample
+            predicted = network(noisy, times, text).sample
         errors = (predicted.float() - target).square().mean(dim=(1, 2, 3))
         return (errors * weights[times]).mean() / weights.mean()
 
