@@ -55,8 +55,8 @@ class BuildSettings:
     threads: int = 2
     """CPU threads."""
     compile: bool = True
-    """Whether image tower and UNet are compiled: their steps take about two thirds of the time, after some minutes of
-    compiling. It needs a C++ compiler."""
+    """Whether the UNet is compiled: its steps take about two thirds of the time, after some minutes of compiling. It
+    needs a C++ compiler."""
 
 
 def main() -> None:
@@ -152,7 +152,7 @@ def build_image_tower(settings: BuildSettings, pool: Pool) -> tuple[Any, Any, An
     from lapel.training.pretraining.loop import Recipe
 
     text, image, scale = build_towers(settings, pool)
-    recipe = Recipe(settings.image_steps, batch=96, learning_rate=1e-3, decay=0.5, compiled=settings.compile)
+    recipe = Recipe(settings.image_steps, batch=96, learning_rate=1e-3, decay=0.5)
     families, tokenizer = draw_families(settings), parts(settings).tokenizer
     train_image_tower(text, image, scale, tokenizer, pool, families, recipe, settings.output_dir, "image-tower")
     return text.eval(), image.eval(), scale

@@ -144,7 +144,6 @@ def test_a_resumed_run_equals_an_unbroken_one_bit_for_bit(
     assert losses(broken) == losses(unbroken)
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
 def test_ctrl_c_saves_and_resume_goes_on(finished: tuple[Path, str], common: list[object], tmp_path: Path) -> None:
     folder = tmp_path / "stopped"
@@ -170,7 +169,6 @@ def test_ctrl_c_saves_and_resume_goes_on(finished: tuple[Path, str], common: lis
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
-@pytest.mark.slow
 def test_two_processes_give_the_run_of_one(finished: tuple[Path, str], common: list[object], tmp_path: Path) -> None:
     """Two processes with one photo each take the steps of one process with two, and write every file once."""
     folder = tmp_path / "two"
@@ -184,6 +182,39 @@ def test_two_processes_give_the_run_of_one(finished: tuple[Path, str], common: l
     moved = sum(theirs[name].norm() ** 2 for name in theirs if "lora_B" in name) ** 0.5
     assert difference < 0.05 * moved
     assert (folder / "red-dress.safetensors").is_file()
+
+
+def test_gradient_checkpointing_gives_the_same_losses(
+    finished: tuple[Path, str], common: list[object], tmp_path: Path
+) -> None:
+    run(*common, "--gradient_checkpointing", "true", "--output_dir", tmp_path / "run")
+    assert losses(tmp_path / "run") == pytest.approx(losses(finished[0]), rel=1e-4)
+
+
+CHOICES = {
+    "sdxl": (["--precision", "bf16"], {"lora_unet_input_blocks_", "lora_unet_output_blocks_"}),
+    "dora": (["--adapter", "dora", "--gradient_accumulation", "2", "--optimizer", "adamw"], {"lora_unet_mid_block_"}),
+    "text-encoder": (
+        ["--text_encoder", "true", "--cache_text", "false", "--convolutions", "true", "--precision", "bf16"],
+        {"lora_te_text_model_encoder_layers_", "lora_unet_down_blocks_0_resnets_0_conv1"},
+    ),
+}
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_other_bases_and_adapters_go_through_to_the_end(
+    choice: str, common: list[object], small_sdxl: Path, tmp_path: Path
+) -> None:
+    """Every run verifies its exports by itself; here, that what was asked for is in them and was learned."""
+    flags, prefixes = CHOICES[choice]
+    base = ["--base", small_sdxl] if choice == "sdxl" else []
+    out, _ = run(*common, *base, *flags, "--steps", 2, "--output_dir", tmp_path / "run")
+    learned = load_file(tmp_path / "run" / "red-dress.safetensors")
+    for prefix in prefixes:
+        ups = [tensor for name, tensor in learned.items() if name.startswith(prefix) and name.endswith("up.weight")]
+        assert ups
+        assert any(tensor.any() for tensor in ups)
+    assert "time: " in out
 
 
 def truncated_jpeg(folder: Path) -> None:
