@@ -28,12 +28,13 @@ def contact_sheet(
 ) -> Image.Image:
     """Lay out `rows` of pictures on white, a label left of each row and above each column.
 
-    Every cell has the size of the largest picture; a smaller one is centred in its cell and never resized. Rows may
-    differ in length, and labels wrap. Returns an RGB image.
+    Every cell has the size of the largest picture, and the height that the longest label needs; a smaller picture is
+    centred in its cell and never resized. Rows may differ in length, and labels wrap. Returns an RGB image.
     """
     pictures = [picture for row in rows for picture in row]
     cell_width = max((picture.width for picture in pictures), default=1)
-    cell_height = max((picture.height for picture in pictures), default=1)
+    sides = [_wrapped(label, _LABEL_WIDTH) for label in row_labels]
+    cell_height = max([1, *(picture.height for picture in pictures), *(_LINE * len(side) for side in sides)])
     columns = max((len(row) for row in rows), default=0)
     left = _LABEL_WIDTH + _GAP if any(row_labels) else _GAP
     width = left + columns * (cell_width + _GAP)
@@ -49,9 +50,9 @@ def contact_sheet(
     draw.multiline_text((_GAP, _GAP), "\n".join(titles), _INK, font, spacing=2)
     for column, head in enumerate(heads):
         draw.multiline_text((left + column * (cell_width + _GAP), head_top), "\n".join(head), _INK, font, spacing=2)
-    for index, (row, label) in enumerate(zip(rows, row_labels, strict=True)):
+    for index, (row, side) in enumerate(zip(rows, sides, strict=True)):
         y = top + index * (cell_height + _GAP)
-        draw.multiline_text((_GAP, y), "\n".join(_wrapped(label, _LABEL_WIDTH)), _INK, font, spacing=2)
+        draw.multiline_text((_GAP, y), "\n".join(side), _INK, font, spacing=2)
         for column, picture in enumerate(row):
             x = left + column * (cell_width + _GAP)
             offset = ((cell_width - picture.width) // 2, (cell_height - picture.height) // 2)

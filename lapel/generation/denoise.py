@@ -35,6 +35,8 @@ def generate_together(
     Raises:
         ValueError: requests that differ in more, which no pipeline draws in one batch.
     """
+    if not requests:
+        return []
     first = requests[0]
     for request in requests:
         if dataclasses.replace(request, **_drawn_apart(first)) != first:

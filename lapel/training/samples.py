@@ -12,7 +12,7 @@ from lapel.base.base import Base
 from lapel.base.load import reload_encoders
 from lapel.base.settings import BaseSettings
 from lapel.files import written_whole
-from lapel.generation import Request, generate, save_image
+from lapel.generation import Request, generate_together, save_image
 from lapel.photos import GarmentFolder
 from lapel.sheet import contact_sheet
 from lapel.training.settings import RunSettings
@@ -55,6 +55,7 @@ class Samples:
                 steps=settings.sample_steps,
                 guidance=settings.sample_guidance,
                 seeds=[seed],
+                batch=settings.sample_batch,
             )
             for seed, prompt in enumerate(settings.sample_prompts)
         ]
@@ -63,8 +64,8 @@ class Samples:
         """Draw the row of `step` with the adapter as it is now, and write the sheet anew; returns the sheet."""
         images = self.folder / "images"
         images.mkdir(parents=True, exist_ok=True)
-        for number, request in enumerate(self.requests):
-            (image,) = generate(pipeline, request)
+        drawn = generate_together(pipeline, self.requests)
+        for number, (request, (image,)) in enumerate(zip(self.requests, drawn, strict=True)):
             save_image(images / f"step-{step:06d}-{number}.png", image, request, request.seeds[0])
         return self._write_sheet()
 

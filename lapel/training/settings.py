@@ -121,6 +121,9 @@ class RunSettings:
     sample_guidance: float = 5.0
     """Classifier-free guidance of a sample."""
 
+    sample_batch: int = 1
+    """Samples drawn at once: more take less time and more memory; the images are the same."""
+
     log_every: int = 10
     """Steps between readings of the loss: each reading makes an accelerator wait for itself."""
 
@@ -134,7 +137,7 @@ class RunSettings:
         for name in ("checkpoint_every", "sample_every"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}: give a number of steps, or 0 for never")
-        for name in ("keep_checkpoints", "sample_steps", "log_every"):
+        for name in ("keep_checkpoints", "sample_steps", "sample_batch", "log_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: give a whole number above 0")
         if self.resume and self.overwrite:

@@ -26,6 +26,9 @@ from lapel.wardrobe.vocabulary import UPPER
 CLOTH = (0, 1, 2)
 """The columns of `labels_of` that a patch of cloth can tell by itself, or with its neighbours."""
 
+IGNORED = -100
+"""A target that cross-entropy does not count."""
+
 GARMENT_CLASS = torch.tensor(
     [PARSING["dress" if kind == "dress" else "upper" if kind in UPPER else "lower"] for kind in KINDS]
 )
@@ -59,9 +62,10 @@ class Heads(torch.nn.Module):
         tokens = self.norm(tokens)
         loss = F.cross_entropy(self.parsing(tokens).flatten(0, 1), parsing.flatten())
         own = parsing == GARMENT_CLASS[labels[:, 0]][:, None]
-        cloth, of_photo = tokens[own], own.nonzero()[:, 0]
         for column, head in zip(CLOTH, self.cloth, strict=True):
-            loss = loss + F.cross_entropy(head(cloth), labels[of_photo, column])
+            # Other patches are ignored and not left out, so that shapes stay the same: a CPU caches kernels by shape.
+            targets = torch.where(own, labels[:, column, None], IGNORED)
+            loss = loss + F.cross_entropy(head(tokens).flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
         return loss
 
 
