@@ -1,6 +1,7 @@
-"""Measure what was learned: python scripts/evaluate.py learning|tiny [settings]
+"""Measure what was learned: python scripts/evaluate.py learning|masks|tiny [settings]
 
 learning: garments of the wardrobe, by (a) the base with the trigger, (b) the base with a full caption, (c) the adapter.
+masks: what the intake finds of the garment, against true masks.
 tiny: whether the embedded base draws what its prompts say, on combinations that it has never seen.
 """
 
@@ -16,6 +17,7 @@ from lapel.settings import read_settings
 
 MEASUREMENTS = {
     "learning": ("evaluation.learning", "measure_learning", "LearningSettings"),
+    "masks": ("evaluation.masks", "measure_masks", "MaskSettings"),
     "tiny": ("evaluation.tiny", "measure_tiny", "TinySettings"),
 }
 """By the first word: the module beside this program, its function, and the settings that the function takes."""

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from lapel.errors import UserError
 from lapel.files import sha256
 from lapel.photos.folder import Listing, PhotoFile, list_garment
+from lapel.photos.masks import TRUSTED
 from lapel.photos.settings import PhotoSettings
 
 if TYPE_CHECKING:
     from datasets import Dataset
-    from PIL import Image
 
 
 @dataclass
@@ -24,9 +24,10 @@ class GarmentFolder:
     """A garment's photos, ready to learn from.
 
     `photos` has one row a photo: `file` (name), `image` (PIL RGB) and `mask` (PIL L, 255 inside) both of the bucket's
-    `width` and `height`, `mask_source` ("file", "alpha", "background", or "none" where the mask is the whole photo),
-    `view` ("" where the name does not tell), `caption` with trigger and class word, and `enlargement` (pixels of the
-    bucket per pixel of the photo). `notes` are lines worth telling the user, such as photos that had to be enlarged.
+    `width` and `height`, `mask_source` and `mask_trust` (see `lapel.photos.masks.Mask`; a mask that is not trusted is
+    already softened), `view` ("" where the name does not tell), `caption` with trigger and class word, and
+    `enlargement` (pixels of the bucket per pixel of the photo). `notes` are lines worth telling the user, such as
+    photos that had to be enlarged.
     """
 
     name: str
@@ -53,13 +54,14 @@ def read_garment(settings: PhotoSettings, resolution: int, multiple: int, cache_
         image=ImageColumn(mode="RGB"),
         mask=ImageColumn(mode="L"),
         mask_source=Value("string"),
+        mask_trust=Value("float32"),
         view=Value("string"),
         caption=Value("string"),
         width=Value("int32"),
         height=Value("int32"),
         enlargement=Value("float32"),
     )
-    making = {"photos": listing.photos, "background": settings.background, "resolution": resolution}
+    making = {"listing": listing, "background": settings.background, "resolution": resolution}
     try:
         photos = Dataset.from_generator(
             _examples,
@@ -77,12 +79,12 @@ def read_garment(settings: PhotoSettings, resolution: int, multiple: int, cache_
 
 def _fingerprint(listing: Listing, settings: PhotoSettings, resolution: int, multiple: int) -> str:
     """Names everything that the examples depend on."""
-    code = [sha256(path) for path in sorted(Path(__file__).parent.glob("*.py"))]
+    code = [sha256(path) for path in sorted(Path(__file__).parent.rglob("*.py"))]
     rows = [
         {**{key: str(value) for key, value in asdict(photo).items()}, "sha256": _content(photo)}
         for photo in listing.photos
     ]
-    parts = [code, rows, settings.background, resolution, multiple]
+    parts = [code, rows, listing.class_word, settings.background, resolution, multiple]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
@@ -90,36 +92,35 @@ def _content(photo: PhotoFile) -> list[str]:
     return [sha256(path) for path in (photo.path, photo.mask) if path is not None]
 
 
-def _examples(
-    photos: tuple[PhotoFile, ...], background: str, resolution: int, multiple: int
-) -> Iterator[dict[str, Any]]:
+def _examples(listing: Listing, background: str, resolution: int, multiple: int) -> Iterator[dict[str, Any]]:
     """Rows for the dataset; after the last photo, a `UserError` with whatever was found wrong."""
     problems: list[str] = []
-    for photo in photos:
+    for photo in listing.photos:
         try:
-            yield _example(photo, background, resolution, multiple)
+            yield _example(photo, listing.class_word, background, resolution, multiple)
         except UserError as error:
             problems += error.lines
     if problems:
         raise UserError(*problems)
 
 
-def _example(photo: PhotoFile, background: str, resolution: int, multiple: int) -> dict[str, Any]:
-    from PIL import Image
-
+def _example(photo: PhotoFile, class_word: str, background: str, resolution: int, multiple: int) -> dict[str, Any]:
     from lapel.photos.buckets import choose_crop
-    from lapel.photos.read import read_picture
+    from lapel.photos.masks import find_mask
+    from lapel.photos.read import read_mask, read_picture
 
     picture = read_picture(photo.path, background)
-    mask, source = _find_mask(photo, picture.colour, picture.alpha)
+    given = read_mask(photo.mask, photo.path, picture.colour.size) if photo.mask else None
+    mask = find_mask(picture, given, class_word, photo.view)
     # Faint edges do not count as garment when the crop is placed.
-    garment = mask.point(lambda value: 255 if value >= 128 else 0).getbbox() if mask else None
+    garment = mask.image.point(lambda value: 255 if value >= 128 else 0).getbbox()
     crop = choose_crop(picture.colour.size, garment or (0, 0, *picture.colour.size), resolution, multiple)
     return {
         "file": photo.path.name,
         "image": crop.cut(picture.colour),
-        "mask": crop.cut(mask) if mask else Image.new("L", (crop.width, crop.height), 255),
-        "mask_source": source,
+        "mask": crop.cut(mask.for_training()),
+        "mask_source": mask.source,
+        "mask_trust": mask.trust,
         "view": photo.view,
         "caption": photo.caption,
         "width": crop.width,
@@ -128,23 +129,14 @@ def _example(photo: PhotoFile, background: str, resolution: int, multiple: int) 
     }
 
 
-def _find_mask(photo: PhotoFile, colour: Image.Image, alpha: Image.Image | None) -> tuple[Image.Image | None, str]:
-    """The mask at the photo's size and where it comes from: the surest source that there is."""
-    from lapel.photos.masks import plain_background_mask
-    from lapel.photos.read import read_mask
-
-    if photo.mask is not None:
-        return read_mask(photo.mask, photo.path, colour.size), "file"
-    if alpha is not None:
-        return alpha, "alpha"
-    mask = plain_background_mask(colour)
-    return (mask, "background") if mask is not None else (None, "none")
-
-
 def _notes(photos: Dataset) -> Iterator[str]:
     for file, enlargement in zip(photos["file"], photos["enlargement"], strict=True):
         if enlargement > 1.01:
             yield f"{file} is smaller than the training size: enlarged {enlargement:.1f} times"
-    whole = [file for file, source in zip(photos["file"], photos["mask_source"], strict=True) if source == "none"]
-    if whole:
-        yield f"no plain background, so all of the photo is learned (a .mask.png beside it helps): {', '.join(whole)}"
+    unsure = [
+        f"{file} ({trust:.2f})"
+        for file, trust in zip(photos["file"], photos["mask_trust"], strict=True)
+        if trust < TRUSTED
+    ]
+    if unsure:
+        yield f"masks not sure, so used softly (a .mask.png beside the photo helps): {', '.join(unsure)}"

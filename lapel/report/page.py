@@ -96,6 +96,7 @@ def _photo_row(row: dict[str, Any]) -> dict[str, Any]:
         "photo": _embedded(photo, THUMBNAIL),
         "seen": _embedded(seen, THUMBNAIL),
         "mask_source": row["mask_source"],
+        "mask_trust": row["mask_trust"],
         "caption": row["caption"],
     }
 

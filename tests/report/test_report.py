@@ -128,6 +128,7 @@ def test_report_is_one_page_with_everything(tmp_path: Path) -> None:
         "image": Image.new("RGB", (32, 48), (200, 0, 0)),
         "mask": Image.new("L", (32, 48), 255),
         "mask_source": "background",
+        "mask_trust": 0.97,
         "caption": "a photo of <script>alert(1)</script>",
     }
     html = write_report(tmp_path, [row]).read_text(encoding="utf-8")

@@ -107,7 +107,6 @@ def _joined_to_border(distance: Floats) -> npt.NDArray[np.bool_]:
     border = _border(*distance.shape)
     outside = np.unique(labels[border & (sealed == 0)])
     foreground = (~np.isin(labels, outside[outside > 0])).astype(np.uint8)
-    foreground = cv2.morphologyEx(foreground, cv2.MORPH_OPEN, round_kernel)
 
     # Specks go; a pair of shoes, or a garment beside its belt, stays.
     _, parts, stats, _ = cv2.connectedComponentsWithStats(foreground, connectivity=8)

@@ -1,0 +1,54 @@
+"""Where the garment is in a photo: one mask from the surest source there is, and how far it is to be trusted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from lapel.photos.read import Picture
+
+TRUSTED = 0.85
+"""A mask of less trust is used softly. It is the overlap with the truth that worn photos should reach."""
+
+
+@dataclass(frozen=True)
+class Mask:
+    """The garment's share of each pixel: `image` has mode L and the photo's size, 255 for all of it.
+
+    `source` is "file", "alpha", "background" (what stands on a plain background), "worn" (the garment told from its
+    wearer), "scene" (told from a background that is not plain) or "none" (nothing found: the whole photo). `trust` is
+    the intersection over union with the truth that masks like it have reached, 0 to 1; a file's or alpha's is 1.
+    """
+
+    image: Image.Image
+    source: str
+    trust: float
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the mask is used as it is."""
+        return self.trust >= TRUSTED
+
+    def for_training(self) -> Image.Image:
+        """The mask as a loss should use it: the less it is trusted, the more the rest of the photo counts too."""
+        if self.trusted:
+            return self.image
+        return self.image.point(lambda value: round(255 - self.trust * (255 - value)))
+
+
+def find_mask(picture: Picture, given: Image.Image | None, class_word: str, view: str) -> Mask:
+    """The best mask that can be had.
+
+    In this order: what the user `given` has painted (mode L, the photo's size); the photo's own transparency; the
+    garment separated by colour and place, where `class_word` and `view` ("" where unknown) tell the place.
+    """
+    if given is not None:
+        return Mask(given, "file", 1.0)
+    if picture.alpha is not None:
+        return Mask(picture.alpha, "alpha", 1.0)
+    from lapel.photos.masks.separate import separate
+
+    return separate(picture.colour, class_word, view)
