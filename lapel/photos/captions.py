@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,6 +15,8 @@ _VIEW_WORDS = {
     "detail": ("detail", "details", "closeup", "zoom", "macro", "fabric", "label"),
     "worn": ("worn", "model", "wearing", "onmodel", "look", "person"),
 }
+
+VIEWS = tuple(_VIEW_WORDS)
 
 _TEMPLATES = {
     "": "a photo of {}",
@@ -96,36 +97,6 @@ def class_word_of(text: str) -> str | None:
             if at >= 0:
                 found.append((at + len(name), len(name), class_word))
     return max(found)[2] if found else None
-
-
-def written_captions(folder: Path) -> tuple[dict[str, str], list[str]]:
-    """The captions in `metadata.jsonl` of Hugging Face's imagefolder, by file name, and what is wrong with it.
-
-    Each line is a JSON object with `file_name` and `text` (or `caption`). A file that lists no captions is no fault.
-    """
-    path = folder / "metadata.jsonl"
-    captions: dict[str, str] = {}
-    problems: list[str] = []
-    if not path.is_file():
-        return captions, problems
-    try:
-        lines = read_text(path).splitlines()
-    except UserError as error:
-        return captions, list(error.lines)
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError:
-            row = None
-        if not isinstance(row, dict) or not isinstance(row.get("file_name"), str):
-            problems.append(f'{path}: line {number} is not {{"file_name": "...", "text": "..."}}; mend or remove it')
-            continue
-        text = row.get("text", row.get("caption"))
-        if isinstance(text, str) and text.strip():
-            captions[row["file_name"]] = text
-    return captions, problems
 
 
 def read_text(path: Path) -> str:

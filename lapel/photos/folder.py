@@ -9,7 +9,8 @@ from pathlib import Path
 import yaml
 
 from lapel.errors import UserError
-from lapel.photos.captions import compose, first_class_word, read_text, view_of, written_captions
+from lapel.photos.captions import compose, first_class_word, read_text, view_of
+from lapel.photos.feed import FeedRow, one_value, read_feed
 from lapel.photos.settings import PhotoSettings
 
 PHOTO_SUFFIXES = (
@@ -37,45 +38,72 @@ class Listing:
     name: str
     class_word: str
     trigger: str
+    colour: str
+    """In the shop's words, "" where it has given none."""
+    sku: str
     photos: tuple[PhotoFile, ...]
 
 
 def list_garment(settings: PhotoSettings) -> Listing:
     """List a garment folder, its photos in the order of their names.
 
-    Hidden files, text and other files are passed over; so are subfolders. Raises `UserError` with every finding: a
-    missing or empty folder, masks without a photo, captions that cannot be read.
+    What the settings say wins over garment.yaml, that over the feed, and that over what names tell. Hidden files, text
+    and other files are passed over; so are subfolders. Raises `UserError` with every finding: a missing or empty
+    folder, masks without a photo, words that cannot be read, a feed of several garments.
     """
     folder = settings.garment_dir
     pictures = _pictures(folder)
-    masks = {path for path in pictures if path.stem.endswith(".mask")}
+    problems: list[str] = []
+    feed, findings = read_feed(folder)
+    problems += findings
+    masks = {path for path in pictures if path.stem.endswith(".mask")} | _masks_of_feed(folder, feed, problems)
     photos = [path for path in pictures if path not in masks]
     if not photos:
-        raise UserError(_why_no_photos(folder))
-
-    problems: list[str] = []
-    facts = _garment_facts(folder, problems)
-    class_word = settings.class_word or facts.get("class_word") or first_class_word(_descriptions(folder))
-    class_word = class_word or DEFAULT_CLASS_WORD
-    trigger = settings.trigger or facts.get("trigger") or DEFAULT_TRIGGER
-    metadata, findings = written_captions(folder)
-    problems += findings
+        raise UserError(_why_no_photos(folder), *problems)
     problems += [
-        f"{folder / 'metadata.jsonl'}: names {name}, which is not a photo of this folder; mend or remove the line"
-        for name in sorted(metadata.keys() - {photo.name for photo in photos})
+        f"{folder}: its feed names {name}, which is not a photo of this folder; mend or remove the line"
+        for name in sorted(feed.keys() - {photo.name for photo in photos})
     ]
+    words = _garment_words(settings, feed, problems)
 
     listed = []
     for photo in photos:
-        mask = _mask_of(photo, masks)
+        row = feed.get(photo.name, FeedRow())
+        mask = folder / row.mask if row.mask else _mask_of(photo, masks)
         masks.discard(mask or photo)
-        written = metadata.get(photo.name) or _sidecar_caption(photo, problems)
-        view = view_of(photo.stem)
-        listed.append(PhotoFile(photo, mask, view, compose(written, view, trigger.strip(), class_word.strip())))
+        written = _sidecar_caption(photo, problems) or row.caption or None
+        view = row.view or view_of(photo.stem)
+        listed.append(PhotoFile(photo, mask, view, compose(written, view, words["trigger"], words["class_word"])))
     problems += [f"{mask}: a mask without its photo; name it as the photo, or remove it" for mask in sorted(masks)]
     if problems:
         raise UserError(*problems)
-    return Listing(folder.resolve().name, class_word.strip(), trigger.strip(), tuple(listed))
+    return Listing(folder.resolve().name, photos=tuple(listed), **words)
+
+
+def _garment_words(settings: PhotoSettings, feed: dict[str, FeedRow], problems: list[str]) -> dict[str, str]:
+    """Class word, trigger, colour and SKU, each from the surest source that names it."""
+    folder = settings.garment_dir
+    facts = _garment_facts(folder, problems)
+    told = {}
+    for field in ("class_word", "colour", "sku"):
+        told[field], findings = one_value(folder, feed, field)
+        problems += findings
+    class_word = settings.class_word or facts.get("class_word") or told["class_word"]
+    words = {
+        "class_word": class_word or first_class_word(_descriptions(folder)) or DEFAULT_CLASS_WORD,
+        "trigger": settings.trigger or facts.get("trigger") or DEFAULT_TRIGGER,
+        "colour": facts.get("colour") or told["colour"],
+        "sku": facts.get("sku") or told["sku"],
+    }
+    return {field: value.strip() for field, value in words.items()}
+
+
+def _masks_of_feed(folder: Path, feed: dict[str, FeedRow], problems: list[str]) -> set[Path]:
+    masks = {folder / row.mask for row in feed.values() if row.mask}
+    problems += [
+        f"{mask}: the feed's mask is not there; mend its name, or copy it" for mask in masks if not mask.is_file()
+    ]
+    return {mask for mask in masks if mask.is_file()}
 
 
 def check_garment_dir(settings: PhotoSettings) -> Listing:
@@ -117,7 +145,7 @@ def _why_no_photos(folder: Path) -> str:
     inner = sorted(child.name for child in folder.iterdir() if child.is_dir() and _pictures(child))
     if inner:
         return f"{folder}: photos are only in its subfolders; give one of them: {', '.join(inner)}"
-    return f"{folder}: holds no photos; put JPEG, PNG or WebP files of the garment into it"
+    return f"{folder}: holds no photos; put JPEG, PNG, WebP or HEIC files of the garment into it"
 
 
 def _mask_of(photo: Path, masks: set[Path]) -> Path | None:
@@ -138,7 +166,7 @@ def _sidecar_caption(photo: Path, problems: list[str]) -> str | None:
 
 
 def _garment_facts(folder: Path, problems: list[str]) -> dict[str, str]:
-    """`class_word` and `trigger` from the folder's garment.yaml, where there is one."""
+    """What the folder's garment.yaml says, where there is one."""
     path = folder / "garment.yaml"
     if not path.is_file():
         return {}
@@ -153,14 +181,15 @@ def _garment_facts(folder: Path, problems: list[str]) -> dict[str, str]:
     if not isinstance(content, dict):
         problems.append(f"{path}: expected lines of `name: value`")
         return {}
-    known = ("class_word", "trigger")
+    known = ("class_word", "trigger", "colour", "sku")
     for key, value in content.items():
         if key not in known:
             near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.0)[0]
             problems.append(f"{path}: {key}: no such setting; the nearest is {near}")
-        elif not isinstance(value, str) or not value.strip():
+        elif not isinstance(value, str | int) or not str(value).strip():
             problems.append(f"{path}: {key}: expected text, not {value!r}")
-    return {key: value for key, value in content.items() if key in known and isinstance(value, str)}
+    # A SKU is often a number.
+    return {key: str(value) for key, value in content.items() if key in known and isinstance(value, str | int)}
 
 
 def _descriptions(folder: Path) -> list[str]:

@@ -18,10 +18,14 @@ SMALLEST_SIDE = 64
 
 @dataclass
 class Picture:
-    """One photo: `colour` is RGB on the plain background, `alpha` (mode L) is None where nothing is transparent."""
+    """One photo: `colour` is RGB on the plain background, `alpha` (mode L) is None where nothing is transparent.
+
+    `frames` is how many pictures the file holds, of which this is the first.
+    """
 
     colour: Image.Image
     alpha: Image.Image | None
+    frames: int = 1
 
 
 def read_picture(path: Path, background: str) -> Picture:
@@ -30,7 +34,7 @@ def read_picture(path: Path, background: str) -> Picture:
     Raises `UserError` for files that are empty, broken, not a picture, too large (Pillow's decompression bomb limit),
     too small, or wholly transparent.
     """
-    image = _upright(path)
+    image, frames = _upright(path)
     if min(image.size) < SMALLEST_SIDE:
         size = f"{image.width} x {image.height} pixels"
         raise UserError(f"{path}: only {size}; use a photo of at least {SMALLEST_SIDE} on each side")
@@ -49,7 +53,7 @@ def read_picture(path: Path, background: str) -> Picture:
     if alpha is not None:
         plain = Image.new("RGB", colour.size, ImageColor.getrgb(background)[:3])
         colour = Image.composite(colour, plain, alpha)
-    return Picture(colour, alpha)
+    return Picture(colour, alpha, frames)
 
 
 def read_mask(path: Path, photo: Path, size: tuple[int, int]) -> Image.Image:
@@ -58,7 +62,7 @@ def read_mask(path: Path, photo: Path, size: tuple[int, int]) -> Image.Image:
     A mask that holds only 0 and 1 is spread to 0 and 255. Raises `UserError` for a broken file, another size than
     the photo's, or a mask that is black all over.
     """
-    mask = _upright(path)
+    mask, _ = _upright(path)
     if mask.size != size:
         is_size, wants = f"{mask.width} x {mask.height}", f"{size[0]} x {size[1]}"
         raise UserError(f"{path}: is {is_size} pixels but {photo.name} is {wants}; save the mask at the photo's size")
@@ -69,17 +73,23 @@ def read_mask(path: Path, photo: Path, size: tuple[int, int]) -> Image.Image:
     return mask.point(lambda value: value * 255) if highest == 1 else mask
 
 
-def _upright(path: Path) -> Image.Image:
-    """The decoded first frame of a picture file, turned as its EXIF orientation says."""
+def _upright(path: Path) -> tuple[Image.Image, int]:
+    """The decoded first frame of a picture file, turned as its EXIF orientation says, and how many frames there are."""
     if path.stat().st_size == 0:
         raise UserError(f"{path}: an empty file (0 bytes); copy it again or remove it")
+    if path.suffix.lower() in (".heic", ".heif"):
+        from pillow_heif import register_heif_opener
+
+        register_heif_opener()
     try:
         with warnings.catch_warnings():
             # Between Pillow's limit and twice that it only warns: such a photo is large, not an attack.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(path)
+            # A phone's MPO holds a preview or a depth map beside the photo: nothing to tell.
+            frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
             image.load()
-            return ImageOps.exif_transpose(image)
+            return ImageOps.exif_transpose(image), frames
     except Image.DecompressionBombError:
         limit = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
         raise UserError(f"{path}: more than {limit} megapixels; save it smaller") from None

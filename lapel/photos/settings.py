@@ -13,8 +13,8 @@ class PhotoSettings:
     """The photos of the garment."""
 
     garment_dir: Path
-    """The garment folder: photos of one garment, with masks (photo.mask.png) and captions (photo.txt or
-    metadata.jsonl) beside them where there are any."""
+    """The garment folder: photos of one garment, with masks (photo.mask.png), captions (photo.txt) or a product feed
+    (metadata.jsonl or metadata.csv) beside them where there are any."""
 
     class_word: str | None = None
     """What kind of garment it is, such as "t-shirt". By default read from garment.yaml, the folder's name or its

@@ -188,7 +188,7 @@ def test_faults_in_the_files_beside_the_photos(folder: Path) -> None:
     assert len(error.value.lines) == 5
     assert "gone.mask.png: a mask without its photo" in text
     assert "names gone.jpg, which is not a photo" in text
-    assert "line 2 is not" in text
+    assert "line 2 names no photo" in text
     assert "the nearest is class_word" in text
     assert "tee_front.txt: not UTF-8" in text
 
