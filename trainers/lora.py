@@ -108,6 +108,7 @@ def prepare(settings: Settings, base: Base, accelerator: Accelerator) -> tuple[G
     with accelerator.main_process_first():
         resolution = settings.photos.resolution or base.resolution
         garment = read_garment(settings.photos, resolution, base.multiple, cache_dir)
+        garment.require_sound()
         examples = encode_photos(base, garment.photos, cache_dir, settings.photos.flip)
         batches = Batches(
             examples,
@@ -179,7 +180,7 @@ def export(base: Base, settings: Settings, garment: GarmentFolder, folder: RunFo
         proof = reading_lines(verify_adapter(base, files))
     with clock.phase("report"):
         write_card(folder.path, card_facts(settings, garment, base, files, clock.seconds))
-        report = write_report(folder.path, garment.photos)
+        report = write_report(folder.path, garment)
     print("\n".join(["", *proof, ""]))
     print("\n".join(str(path) for path in (*files, report, folder.samples / "sheet.png") if path.is_file()))
     print(f"\ntime: {clock.words()}")

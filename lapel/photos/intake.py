@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 from lapel.errors import UserError
 from lapel.files import sha256
 from lapel.photos.folder import Listing, PhotoFile, list_garment
-from lapel.photos.masks import TRUSTED
 from lapel.photos.settings import PhotoSettings
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+    from lapel.photos.checks import Finding
 
 
 @dataclass
@@ -25,16 +26,22 @@ class GarmentFolder:
 
     `photos` has one row a photo: `file` (name), `image` (PIL RGB) and `mask` (PIL L, 255 inside) both of the bucket's
     `width` and `height`, `mask_source` and `mask_trust` (see `lapel.photos.masks.Mask`; a mask that is not trusted is
-    already softened), `view` ("" where the name does not tell), `caption` with trigger and class word, and
-    `enlargement` (pixels of the bucket per pixel of the photo). `notes` are lines worth telling the user, such as
-    photos that had to be enlarged.
+    already softened), `view` ("" where the name does not tell), `caption` with trigger and class word, `enlargement`
+    (pixels of the bucket per pixel of the photo), `frames` and `content` (SHA-256) of its file, and the facts of
+    `lapel.photos.facts`. `findings` is what there is to say about them, the worst first.
     """
 
     name: str
     class_word: str
     trigger: str
     photos: Dataset
-    notes: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+    def require_sound(self) -> None:
+        """Raise `UserError` with every finding that is an error."""
+        errors = [finding for finding in self.findings if finding.level == "error"]
+        if errors:
+            raise UserError(*(finding.line().removeprefix("error: ") for finding in errors))
 
 
 def read_garment(settings: PhotoSettings, resolution: int, multiple: int, cache_dir: Path) -> GarmentFolder:
@@ -44,9 +51,11 @@ def read_garment(settings: PhotoSettings, resolution: int, multiple: int, cache_
     kept in `cache_dir` under a fingerprint of every photo's, mask's and caption's content, the settings, and this
     room's own code, so a changed one is never stale. Raises `UserError` with the findings on all photos at once.
     """
-    from datasets import Dataset, Features, Value
+    from datasets import Dataset, Features, List, Value
     from datasets import Image as ImageColumn
     from datasets.exceptions import DatasetGenerationError
+
+    from lapel.photos.checks import check
 
     listing = list_garment(settings)
     features = Features(
@@ -60,6 +69,15 @@ def read_garment(settings: PhotoSettings, resolution: int, multiple: int, cache_
         width=Value("int32"),
         height=Value("int32"),
         enlargement=Value("float32"),
+        frames=Value("int32"),
+        content=Value("string"),
+        share=Value("float32"),
+        lab=List(Value("float32")),
+        palette=List(Value("float32")),
+        white=Value("float32"),
+        black=Value("float32"),
+        blur=Value("float32"),
+        hash=Value("string"),
     )
     making = {"listing": listing, "background": settings.background, "resolution": resolution}
     try:
@@ -74,7 +92,8 @@ def read_garment(settings: PhotoSettings, resolution: int, multiple: int, cache_
         if isinstance(error.__cause__, UserError):
             raise error.__cause__ from None
         raise
-    return GarmentFolder(listing.name, listing.class_word, listing.trigger, photos, tuple(_notes(photos)))
+    findings = check(photos.remove_columns(["image", "mask"]).to_list())
+    return GarmentFolder(listing.name, listing.class_word, listing.trigger, photos, findings)
 
 
 def _fingerprint(listing: Listing, settings: PhotoSettings, resolution: int, multiple: int) -> str:
@@ -106,6 +125,7 @@ def _examples(listing: Listing, background: str, resolution: int, multiple: int)
 
 def _example(photo: PhotoFile, class_word: str, background: str, resolution: int, multiple: int) -> dict[str, Any]:
     from lapel.photos.buckets import choose_crop
+    from lapel.photos.facts import facts_of
     from lapel.photos.masks import find_mask
     from lapel.photos.read import read_mask, read_picture
 
@@ -115,9 +135,10 @@ def _example(photo: PhotoFile, class_word: str, background: str, resolution: int
     # Faint edges do not count as garment when the crop is placed.
     garment = mask.image.point(lambda value: 255 if value >= 128 else 0).getbbox()
     crop = choose_crop(picture.colour.size, garment or (0, 0, *picture.colour.size), resolution, multiple)
+    image = crop.cut(picture.colour)
     return {
         "file": photo.path.name,
-        "image": crop.cut(picture.colour),
+        "image": image,
         "mask": crop.cut(mask.for_training()),
         "mask_source": mask.source,
         "mask_trust": mask.trust,
@@ -126,17 +147,7 @@ def _example(photo: PhotoFile, class_word: str, background: str, resolution: int
         "width": crop.width,
         "height": crop.height,
         "enlargement": crop.enlargement,
+        "frames": picture.frames,
+        "content": sha256(photo.path),
+        **facts_of(picture.colour, mask.image, image),
     }
-
-
-def _notes(photos: Dataset) -> Iterator[str]:
-    for file, enlargement in zip(photos["file"], photos["enlargement"], strict=True):
-        if enlargement > 1.01:
-            yield f"{file} is smaller than the training size: enlarged {enlargement:.1f} times"
-    unsure = [
-        f"{file} ({trust:.2f})"
-        for file, trust in zip(photos["file"], photos["mask_trust"], strict=True)
-        if trust < TRUSTED
-    ]
-    if unsure:
-        yield f"masks not sure, so used softly (a .mask.png beside the photo helps): {', '.join(unsure)}"

@@ -16,8 +16,9 @@ from lapel.report.curve import loss_curve
 from lapel.report.loading import ways_to_load
 
 if TYPE_CHECKING:
-    from datasets import Dataset
     from PIL import Image
+
+    from lapel.photos import GarmentFolder
 
 THUMBNAIL = 320
 """Pixels of a photo's longer side in the page."""
@@ -26,12 +27,12 @@ SHEET = 1600
 """Pixels of a sample sheet's longer side in the page; the file itself is as it was drawn."""
 
 
-def write_report(run_folder: Path, photos: Dataset | None = None) -> Path:
+def write_report(run_folder: Path, garment: GarmentFolder | None = None) -> Path:
     """Write `report.html` from what the run folder holds, and return its path.
 
-    Read are `card.json`, `log.jsonl` (lines with `step` and `loss`) and the pictures in `samples/`. `photos` are
-    the rows of `lapel.photos.read_garment`; with them the page shows each photo beside the part of it that the loss
-    counts.
+    Read are `card.json`, `log.jsonl` (lines with `step` and `loss`) and the pictures in `samples/`. With what
+    `lapel.photos.read_garment` gave as `garment`, the page shows each photo beside the part of it that the loss counts,
+    and what was found about them.
 
     Raises:
         FileNotFoundError: the run folder has no card yet.
@@ -44,7 +45,8 @@ def write_report(run_folder: Path, photos: Dataset | None = None) -> Path:
     steps, losses = _read_log(run_folder / "log.jsonl")
     html = environment.from_string(read_template("report.html.jinja")).render(
         card=card,
-        photos=[_photo_row(row) for row in photos] if photos is not None else [],
+        photos=[_photo_row(row) for row in garment.photos] if garment else [],
+        findings=garment.findings if garment else [],
         sheets=[(path.stem, _embedded_file(path)) for path in _pictures(run_folder / "samples")],
         curve=loss_curve(steps, losses) if len(steps) > 1 else "",
         loading=ways_to_load(card),

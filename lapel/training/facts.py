@@ -63,7 +63,7 @@ def start_table(
     if base.name == "tiny":
         rows["base"] += "\n              tiny is for trying out: give a real model with --base"
     lines = [f"  {name:<12}{text}" for name, text in rows.items()]
-    return "\n".join(lines + [f"  note: {note}" for note in garment.notes])
+    return "\n".join(lines + [f"  {finding.line()}" for finding in garment.findings])
 
 
 def _counted(items: Any) -> str:

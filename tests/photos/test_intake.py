@@ -55,7 +55,7 @@ def test_examples(read: Callable[..., GarmentFolder]) -> None:
         assert np.asarray(row["mask"]).mean() / 255 == pytest.approx(0.25, abs=0.03)
     assert front["caption"] == "a photo of ohwx t-shirt, front view"
     assert back["view"] == "back"
-    assert garment.notes == ()
+    assert [finding.what for finding in garment.findings] == ["only 2 photos"]
 
 
 def test_captions_class_word_and_trigger_from_files(folder: Path, read: Callable[..., GarmentFolder]) -> None:
@@ -93,9 +93,9 @@ def test_masks_by_source(folder: Path, read: Callable[..., GarmentFolder]) -> No
         "tee_street.png": "none",
     }
     assert np.asarray(rows["tee_front.jpg"]["mask"]).mean() / 255 == pytest.approx(0.25, abs=0.02)
-    # In noise nothing can be told, so all of the photo is learned, and the notes say so.
+    # In noise nothing can be told, so all of the photo is learned, and a finding says so.
     assert rows["tee_street.png"]["mask"].getextrema() == (255, 255)
-    assert [note for note in garment.notes if "tee_street.png" in note]
+    assert [finding for finding in garment.findings if finding.about == "tee_street.png"]
 
 
 def test_nothing_stale_is_read(folder: Path, read: Callable[..., GarmentFolder]) -> None:
@@ -132,7 +132,8 @@ def test_unchanged_folder_is_read_from_the_cache(tmp_path: Path, read: Callable[
 
 def test_small_photos_are_enlarged_and_told(folder: Path, read: Callable[..., GarmentFolder]) -> None:
     draw_photo(folder / "tiny.png", size=(64, 64))
-    assert read(128).notes == ("tiny.png is smaller than the training size: enlarged 2.0 times",)
+    (finding,) = [finding for finding in read(128).findings if finding.about == "tiny.png" and "size" in finding.what]
+    assert finding.line().startswith("warning: tiny.png: smaller than the training size: enlarged 2.0 times; ")
 
 
 def test_all_findings_are_told_at_once(folder: Path, read: Callable[..., GarmentFolder]) -> None:

@@ -14,6 +14,8 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from lapel.errors import UserError
+from lapel.photos import GarmentFolder
+from lapel.photos.checks import Finding
 from lapel.report import read_card, write_card, write_report
 from lapel.report.curve import loss_curve
 
@@ -131,9 +133,13 @@ def test_report_is_one_page_with_everything(tmp_path: Path) -> None:
         "mask_trust": 0.97,
         "caption": "a photo of <script>alert(1)</script>",
     }
-    html = write_report(tmp_path, [row]).read_text(encoding="utf-8")
+    finding = Finding("warning", "01.jpg", "is <b>blurred</b>", "take it again")
+    garment = GarmentFolder("tee", "tee", "ohwx", [row], (finding,))
+    html = write_report(tmp_path, garment).read_text(encoding="utf-8")
     assert html.count("data:image/jpeg;base64,") == 3
     assert "<polyline" in html
+    assert "warning: 01.jpg" in html
+    assert "is &lt;b&gt;blurred&lt;/b&gt;; take it again" in html
     assert "step 29" in html
     assert "&lt;lora:red-tee:1&gt;" in html
     assert "red-tee.safetensors" in html

@@ -34,11 +34,14 @@ def learn_garment(lab: Floats, prior: Floats, weight: Floats) -> Floats:
     return probability
 
 
-def colours_shared(lab: Floats, here: npt.NDArray[np.bool_], there: npt.NDArray[np.bool_]) -> float:
-    """Bhattacharyya's coefficient of the colours of two regions (h, w): 0 where none is shared, 1 for the same."""
-    cells = _cells(lab)
-    shares = [_histogram(cells, region.astype(np.float32)) for region in (here, there)]
-    return float(min(np.sqrt(shares[0] * shares[1]).sum(), 1.0))
+def palette(lab: Floats, region: npt.NDArray[np.bool_]) -> Floats:
+    """(6400,) the share of each cell of colours in a region (h, w) of CIE Lab (h, w, 3)."""
+    return _histogram(_cells(lab), region.astype(np.float32))
+
+
+def shared(one: Floats, other: Floats) -> float:
+    """Bhattacharyya's coefficient of two palettes: 0 where no colour is shared, 1 where they are the same."""
+    return float(min(np.sqrt(one * other).sum(), 1.0))
 
 
 def _cells(lab: Floats) -> npt.NDArray[np.int64]:

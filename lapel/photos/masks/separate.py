@@ -8,7 +8,7 @@ import numpy.typing as npt
 from PIL import Image, ImageChops
 
 from lapel.photos.masks import Mask
-from lapel.photos.masks.colours import colours_shared, learn_garment, skin_likeness, to_lab
+from lapel.photos.masks.colours import learn_garment, palette, shared, skin_likeness, to_lab
 from lapel.photos.masks.edges import follow_edges, tidy
 from lapel.photos.masks.places import border, expected_place
 from lapel.photos.masks.plain import plain_background_mask
@@ -119,7 +119,7 @@ def _trust(probability: Floats, region: Bools, lab: Floats, figure: Bools | None
     On drawn photos it comes near the overlap with the truth, which `scripts/evaluate.py masks` shows.
     """
     outside = ~region if figure is None else figure & ~region
-    return float(min(probability[region].mean(), 0.95) * (1 - colours_shared(lab, region, outside) ** 4))
+    return float(min(probability[region].mean(), 0.95) * (1 - shared(palette(lab, region), palette(lab, outside)) ** 4))
 
 
 def _small(photo: Image.Image) -> npt.NDArray[np.uint8]:
