@@ -74,23 +74,25 @@ def _colours(rows: Sequence[Row]) -> Iterator[Finding]:
     if len(whole) < 2:
         return
     typical = max(whole, key=lambda row: sum(shared(_palette(row), _palette(other)) for other in whole))
-    usual = np.median([row["lab"] for row in whole], axis=0)
+    sure = [row for row in whole if row["mask_trust"] >= TRUSTED]
+    usual = np.median([row["lab"] for row in sure], axis=0) if len(sure) > 2 else None
     for row in whole:
-        if row is typical:
-            continue
         common = shared(_palette(row), _palette(typical))
         if common < _OTHER_COLOURWAY:
             yield _another_colourway(row, typical, common)
-            continue
-        light, *tint = np.array(row["lab"]) - usual
-        if len(whole) > 2 and float(np.hypot(*tint)) > _CAST:
-            what = f"its colours are off by {np.hypot(*tint):.0f} from the other photos' (CIE a and b)"
-            yield Finding("warning", row["file"], what, "correct its white balance, or remove it")
-        elif len(whole) > 2 and abs(float(light)) > _CAST:
-            what = (
-                f"the garment is {'lighter' if light > 0 else 'darker'} than in the other photos by {abs(light):.0f} L"
-            )
-            yield Finding("note", row["file"], what, "correct its exposure, unless that side of the garment is so")
+        elif usual is not None and row in sure:
+            yield from _cast(row, np.array(row["lab"]) - usual)
+
+
+def _cast(row: Row, moved: np.ndarray) -> Iterator[Finding]:
+    """A garment whose mean colour `moved` (L, a, b) away from where it usually is."""
+    light, tint = float(moved[0]), float(np.hypot(*moved[1:]))
+    if tint > _CAST:
+        what = f"its colours are off by {tint:.0f} from the other photos' (CIE a and b)"
+        yield Finding("warning", row["file"], what, "correct its white balance, or remove it")
+    elif abs(light) > _CAST:
+        what = f"the garment is {'lighter' if light > 0 else 'darker'} than in the other photos by {abs(light):.0f} L"
+        yield Finding("note", row["file"], what, "correct its exposure, unless that side of the garment is so")
 
 
 def _another_colourway(row: Row, typical: Row, common: float) -> Finding:

@@ -27,7 +27,8 @@ class GarmentFolder:
     `photos` has one row a photo: `file` (name), `image` (PIL RGB) and `mask` (PIL L, 255 inside) both of the bucket's
     `width` and `height`, `mask_source` and `mask_trust` (see `lapel.photos.masks.Mask`; a mask that is not trusted is
     already softened), `view` ("" where the name does not tell), `caption` with trigger and class word, `enlargement`
-    (pixels of the bucket per pixel of the photo), `frames` and `content` (SHA-256) of its file, and the facts of
+    (pixels of the bucket per pixel of the photo), `box` (what the bucket shows of the photo: left, top, right, bottom),
+    `frames` and `content` (SHA-256) of its file, and the facts of
     `lapel.photos.facts`. `findings` is what there is to say about them, the worst first.
     """
 
@@ -69,6 +70,7 @@ def read_garment(settings: PhotoSettings, resolution: int, multiple: int, cache_
         width=Value("int32"),
         height=Value("int32"),
         enlargement=Value("float32"),
+        box=List(Value("float32")),
         frames=Value("int32"),
         content=Value("string"),
         share=Value("float32"),
@@ -147,6 +149,7 @@ def _example(photo: PhotoFile, class_word: str, background: str, resolution: int
         "width": crop.width,
         "height": crop.height,
         "enlargement": crop.enlargement,
+        "box": list(crop.box),
         "frames": picture.frames,
         "content": sha256(photo.path),
         **facts_of(picture.colour, mask.image, image),

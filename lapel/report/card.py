@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from lapel.base.find import read_header
 from lapel.errors import UserError
 from lapel.files import written_whole
+from lapel.report.embed import read_template
 from lapel.report.loading import DIFFUSERS_FILE, example_prompt, ways_to_load
 
 CARD = "card.json"
@@ -60,11 +60,6 @@ def _hub_id(base: str) -> str | None:
         Path(base).exists() or Path(base).suffix in (".safetensors", ".ckpt", ".pt") or base.startswith((".", "/"))
     )
     return base if base.count("/") == 1 and not is_path else None
-
-
-def read_template(name: str) -> str:
-    """The text of one of the package's own templates."""
-    return resources.files("lapel.report").joinpath("templates").joinpath(name).read_text(encoding="utf-8")
 
 
 def read_card(adapter: Path) -> dict[str, Any]:

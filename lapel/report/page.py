@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 import math
 from collections.abc import Iterable
@@ -11,13 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lapel.files import written_whole
-from lapel.report.card import CARD, read_template
+from lapel.report.card import CARD
 from lapel.report.curve import loss_curve
+from lapel.report.embed import embedded, render_page
 from lapel.report.loading import ways_to_load
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from lapel.photos import GarmentFolder
 
 THUMBNAIL = 320
@@ -37,13 +34,10 @@ def write_report(run_folder: Path, garment: GarmentFolder | None = None) -> Path
     Raises:
         FileNotFoundError: the run folder has no card yet.
     """
-    from jinja2 import Environment
-
     card = json.loads((run_folder / CARD).read_text(encoding="utf-8"))
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["number"] = _number
     steps, losses = _read_log(run_folder / "log.jsonl")
-    html = environment.from_string(read_template("report.html.jinja")).render(
+    html = render_page(
+        "report.html.jinja",
         card=card,
         photos=[_photo_row(row) for row in garment.photos] if garment else [],
         findings=garment.findings if garment else [],
@@ -56,13 +50,6 @@ def write_report(run_folder: Path, garment: GarmentFolder | None = None) -> Path
     with written_whole(path) as unfinished:
         unfinished.write_text(html, encoding="utf-8")
     return path
-
-
-def _number(value: Any) -> str:
-    """Numbers short, everything else as it is."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return str(value) if isinstance(value, int) else f"{value:.4g}"
 
 
 def _read_log(path: Path) -> tuple[list[int], list[float]]:
@@ -95,8 +82,8 @@ def _photo_row(row: dict[str, Any]) -> dict[str, Any]:
         seen = Image.composite(photo, Image.blend(photo.convert("L").convert("RGB"), grey, 0.75), mask.convert("L"))
     return {
         "file": Path(row["file"]).name,
-        "photo": _embedded(photo, THUMBNAIL),
-        "seen": _embedded(seen, THUMBNAIL),
+        "photo": embedded(photo, THUMBNAIL),
+        "seen": embedded(seen, THUMBNAIL),
         "mask_source": row["mask_source"],
         "mask_trust": row["mask_trust"],
         "caption": row["caption"],
@@ -107,16 +94,7 @@ def _embedded_file(path: Path) -> str:
     from PIL import Image
 
     with Image.open(path) as image:
-        return _embedded(image.convert("RGB"), SHEET)
-
-
-def _embedded(image: Image.Image, longest: int) -> str:
-    """A JPEG of at most `longest` pixels a side as a data URL."""
-    image = image.copy()
-    image.thumbnail((longest, longest))
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=88)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+        return embedded(image, SHEET)
 
 
 def _files(run_folder: Path, card: dict[str, Any]) -> Iterable[tuple[str, str]]:

@@ -138,7 +138,7 @@ def test_report_is_one_page_with_everything(tmp_path: Path) -> None:
     html = write_report(tmp_path, garment).read_text(encoding="utf-8")
     assert html.count("data:image/jpeg;base64,") == 3
     assert "<polyline" in html
-    assert "warning: 01.jpg" in html
+    assert ">warning</span>: 01.jpg" in html
     assert "is &lt;b&gt;blurred&lt;/b&gt;; take it again" in html
     assert "step 29" in html
     assert "&lt;lora:red-tee:1&gt;" in html

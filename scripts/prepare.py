@@ -1,0 +1,76 @@
+"""Look at a garment folder as a training will: python scripts/prepare.py --garment_dir DIR
+
+Photos are checked, masked, captioned and cut as `trainers/lora.py` does it by itself, and shown on one page and one
+contact sheet, with what the base's VAE makes of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lapel.base.settings import BaseSettings
+from lapel.errors import run_program
+from lapel.files import require_writable
+from lapel.photos import PhotoSettings, check_garment_dir, read_garment
+from lapel.quiet import quiet
+from lapel.settings import read_settings
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from lapel.base.base import Base
+
+
+@dataclass
+class PrepareSettings:
+    """Where the page goes."""
+
+    output_dir: Path | None = None
+    """Takes `photos.html` and `photos.png`; unless given, runs/NAME, where a training of the folder puts its own."""
+
+    cache_dir: Path | None = None
+    """Where the examples are kept; unless given, where trainings look for them."""
+
+
+def main() -> None:
+    """Read the folder, show it, and refuse it where a training would."""
+    photos, base_settings, settings = read_settings(__doc__ or "", PhotoSettings, BaseSettings, PrepareSettings)
+    listing = check_garment_dir(photos)
+    output_dir = settings.output_dir or Path("runs") / listing.name
+    require_writable(output_dir)
+
+    quiet()
+    from lapel.base.load import load_base
+    from lapel.photos.read import read_picture
+    from lapel.report import finding_lines, photo_lines, write_photos
+    from lapel.training.encoding import cache_folder
+
+    base = load_base(base_settings)
+    resolution = photos.resolution or base.resolution
+    garment = read_garment(photos, resolution, base.multiple, cache_folder(settings.cache_dir))
+    whole = (read_picture(photo.path, photos.background).colour for photo in listing.photos)
+    paths = write_photos(output_dir, garment, whole, (after_vae(base, row["image"]) for row in garment.photos))
+    print(f"{garment.name}, learned as '{garment.trigger} {garment.class_word}'\n")
+    print("\n".join(photo_lines(garment)))
+    print("\n" + "\n".join(finding_lines(garment) or ["  nothing to say against them"]) + "\n")
+    print("\n".join(map(str, paths)))
+    garment.require_sound()
+
+
+def after_vae(base: Base, image: Image.Image) -> Image.Image:
+    """An RGB image as the UNet is taught to draw it: encoded, at the latents' mean, and decoded."""
+    import numpy as np
+    import torch
+    from PIL import Image
+
+    vae = base.vae
+    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].to(vae.device, vae.dtype) / 127.5 - 1
+    with torch.inference_mode():
+        decoded = vae.decode(vae.encode(pixels).latent_dist.mean).sample.float().clamp(-1, 1)
+    return Image.fromarray(((decoded[0].permute(1, 2, 0) + 1) * 127.5).round().byte().cpu().numpy())
+
+
+if __name__ == "__main__":
+    run_program(main)
