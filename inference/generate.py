@@ -34,7 +34,7 @@ def main() -> None:
     settings, request = read_settings(__doc__ or "", WearSettings, Request)
     cards = [read_card(path) for path in settings.adapter]
     request.prompt = with_garment(request.prompt, cards[0], settings.adapter[0])
-    base_settings = BaseSettings(base=base_of(settings, cards[0]), precision=settings.precision)
+    base_settings = BaseSettings(base=base_of(settings, cards[0]), vae=settings.vae, precision=settings.precision)
     check_base(base_settings)
     require_writable(settings.output_dir)
 

@@ -88,6 +88,7 @@ def kohya_metadata(
         "ss_base_model_version": family.model_version + ("_v" if family.name == "sd2" and v else ""),
         "ss_sd_model_name": base.name,
         "ss_new_sd_model_hash": base.hash,
+        "ss_zero_terminal_snr": str(base.zero_terminal_snr),
         "ss_network_module": "networks.lora",
         "ss_network_dim": str(settings.rank),
         "ss_network_alpha": f"{alpha:g}",
@@ -102,6 +103,8 @@ def kohya_metadata(
         "modelspec.prediction_type": "v" if v else "epsilon",
         "modelspec.date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
     }
+    if base.vae_name is not None:
+        metadata["ss_vae_name"] = base.vae_name
     metadata |= extra
     wrong = [key for key, value in metadata.items() if not isinstance(value, str)]
     if wrong:

@@ -11,7 +11,7 @@ from typing import Any
 
 from lapel.adapters.merge import merge, weights_by_stem
 from lapel.base.families import family_of
-from lapel.base.find import read_header
+from lapel.base.weights import read_header
 from lapel.errors import UserError
 
 

@@ -6,7 +6,7 @@ import functools
 import gc
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor
 
-from lapel.base.families import Family
+from lapel.base.families import INPAINTING_CHANNELS, Family
 from lapel.base.settings import Precision
 from lapel.files import sha256
 
@@ -30,7 +30,8 @@ PipelineKind = Literal["text2img", "img2img", "inpaint"]
 class Base:
     """The frozen parts of one base, on one device.
 
-    `unet` is in the precision asked for, and so is the rest, but for the VAE of a family whose VAE needs fp32.
+    `unet` is in the precision asked for, and so is the rest, but for the VAE of a family whose VAE needs fp32. A VAE
+    that overflows in its precision turns to fp32 by itself.
     """
 
     name: str
@@ -49,6 +50,8 @@ class Base:
     """Where the UNet's weights were read from."""
     licence: str | None = None
     """As far as the base's files state it."""
+    vae_name: str | None = None
+    """Another VAE than the base's own, as it was asked for."""
 
     @functools.cached_property
     def scheduler(self) -> DDPMScheduler:
@@ -56,6 +59,16 @@ class Base:
         from diffusers import DDPMScheduler
 
         return DDPMScheduler.from_config(self.sampler.config)
+
+    @property
+    def inpainting(self) -> bool:
+        """Whether the UNet takes a mask and the picture around it beside the latents."""
+        return self.unet.config.in_channels == INPAINTING_CHANNELS
+
+    @property
+    def zero_terminal_snr(self) -> bool:
+        """Whether the noise schedule ends in pure noise (Lin et al., 2023)."""
+        return bool(self.sampler.config.get("rescale_betas_zero_snr", False))
 
     @property
     def prediction_type(self) -> str:
@@ -201,6 +214,8 @@ class Base:
         """diffusers' stock pipeline over these very parts, without a safety checker and without a progress bar."""
         import diffusers
 
+        if self.inpainting and kind != "inpaint":
+            raise ValueError(f"{self.name}: an inpainting base draws inside a mask only")
         name = "StableDiffusionXL" if self.family.text_encoders == 2 else "StableDiffusion"
         name += {"text2img": "", "img2img": "Img2Img", "inpaint": "Inpaint"}[kind] + "Pipeline"
         pipeline_class = getattr(diffusers, name)
@@ -215,20 +230,6 @@ class Base:
         pipeline = pipeline_class(unet=self.unet, vae=self.vae, scheduler=sampler, **parts)
         pipeline.set_progress_bar_config(disable=True)
         return pipeline
-
-
-def let_any_precision_in(vae: Any) -> None:
-    """Have an fp32 VAE take what a UNet of another precision hands it, so that stock pipelines run on both."""
-
-    def in_own_precision(method: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(method)
-        def call(tensor: Tensor, *args: Any, **kwargs: Any) -> Any:
-            return method(tensor.to(vae.dtype), *args, **kwargs)
-
-        return call
-
-    vae.encode = in_own_precision(vae.encode)
-    vae.decode = in_own_precision(vae.decode)
 
 
 def _content_hash(path: Path) -> str:

@@ -90,7 +90,7 @@ def text_config(family: str, number: int) -> Any:
     )
 
 
-def write_configs(family: str, prediction_type: str, folder: Path) -> None:
+def write_configs(family: str, prediction_type: str, folder: Path, zero_terminal_snr: bool = False) -> None:
     """Write a diffusers folder without weights: what `from_single_file` takes as its `config`."""
     unet = dict(UNET_CONFIGS[family])
     if family == "sd2" and prediction_type == "v_prediction":
@@ -98,7 +98,7 @@ def write_configs(family: str, prediction_type: str, folder: Path) -> None:
     _write_json(folder / "unet" / "config.json", {"_class_name": "UNet2DConditionModel", **unet})
     vae = _SDXL_VAE if family == "sdxl" else _VAE
     _write_json(folder / "vae" / "config.json", {"_class_name": "AutoencoderKL", **vae})
-    _write_json(folder / "scheduler" / "scheduler_config.json", _scheduler(prediction_type))
+    _write_json(folder / "scheduler" / "scheduler_config.json", _scheduler(prediction_type, zero_terminal_snr))
 
     pipeline = "StableDiffusionXLPipeline" if family == "sdxl" else "StableDiffusionPipeline"
     index: dict[str, Any] = {"_class_name": pipeline, "scheduler": ["diffusers", "DPMSolverMultistepScheduler"]}
@@ -122,7 +122,11 @@ def write_configs(family: str, prediction_type: str, folder: Path) -> None:
     _write_json(folder / "model_index.json", index)
 
 
-def _scheduler(prediction_type: str) -> dict[str, Any]:
+ZERO_TERMINAL_SNR = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
+"""What makes a diffusers schedule end in pure noise, and start its sampling there (Lin et al., 2023)."""
+
+
+def _scheduler(prediction_type: str, zero_terminal_snr: bool) -> dict[str, Any]:
     return {
         "_class_name": "DPMSolverMultistepScheduler",
         "beta_start": 0.00085,
@@ -132,6 +136,7 @@ def _scheduler(prediction_type: str) -> dict[str, Any]:
         "prediction_type": prediction_type,
         "steps_offset": 1,
         "timestep_spacing": "leading",
+        **(ZERO_TERMINAL_SNR if zero_terminal_snr else {}),
     }
 
 

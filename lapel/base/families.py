@@ -16,6 +16,10 @@ class Family:
     """As people say it."""
     text_encoders: int
     """How many text encoders a prompt goes through."""
+    text_width: int
+    """Numbers per token that the UNet attends to: what tells single files of the families apart."""
+    text_roots: tuple[str, ...]
+    """Where a single file keeps the text encoders: transformers' names below the first, OpenCLIP's below `model.`."""
     fp32_vae: bool
     """Whether the VAE overflows in fp16 and loses colour in bf16, so that it stays in fp32."""
     sgm_names: bool
@@ -43,6 +47,8 @@ FAMILIES: dict[str, Family] = {
         name="sd15",
         title="Stable Diffusion 1.x",
         text_encoders=1,
+        text_width=768,
+        text_roots=("cond_stage_model.transformer.",),
         fp32_vae=False,
         sgm_names=False,
         text_prefixes=("lora_te_",),
@@ -55,6 +61,8 @@ FAMILIES: dict[str, Family] = {
         name="sd2",
         title="Stable Diffusion 2.x",
         text_encoders=1,
+        text_width=1024,
+        text_roots=("cond_stage_model.model.",),
         fp32_vae=False,
         sgm_names=False,
         text_prefixes=("lora_te_",),
@@ -67,6 +75,8 @@ FAMILIES: dict[str, Family] = {
         name="sdxl",
         title="Stable Diffusion XL",
         text_encoders=2,
+        text_width=2048,
+        text_roots=("conditioner.embedders.0.transformer.", "conditioner.embedders.1.model."),
         fp32_vae=True,
         sgm_names=True,
         text_prefixes=("lora_te1_", "lora_te2_"),
@@ -77,17 +87,23 @@ FAMILIES: dict[str, Family] = {
     ),
 }
 
+TINY_TEXT_WIDTH = 192
+"""`tiny`'s, which is of family sd15 otherwise."""
+
+INPAINTING_CHANNELS = 9
+"""What an inpainting UNet takes: noised latents (4), the mask (1), the latents of the picture around it (4)."""
+
 
 def family_of(unet_config: dict[str, Any]) -> Family | None:
     """The family of a UNet by its diffusers configuration, or None for a model that lapel cannot adapt.
 
     Widths are not looked at, so that thinner models of the same build (`tiny`) are of the family whose layers they
-    have. SDXL's refiner (one text encoder, an aesthetic score in its time ids) and inpainting UNets (9 input channels)
-    are turned away: what is learned on them fits no ordinary base.
+    have. SDXL's refiner (one text encoder, an aesthetic score in its time ids) is turned away, and so are UNets that
+    take more than latents, but for inpainting ones.
     """
     if unet_config.get("_class_name", "UNet2DConditionModel") != "UNet2DConditionModel":
         return None
-    if unet_config.get("in_channels", 4) != unet_config.get("out_channels", 4):
+    if unet_config.get("out_channels", 4) != 4 or unet_config.get("in_channels", 4) not in (4, INPAINTING_CHANNELS):
         return None
     if unet_config.get("addition_embed_type") == "text_time":
         # The refiner has four levels with attention in the middle two; the base has three.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,41 +11,48 @@ from typing import Any
 import torch
 from diffusers.models.attention_processor import AttnProcessor
 
-from lapel.base.base import DTYPES, Base, let_any_precision_in
-from lapel.base.configs import write_configs
+from lapel.base.base import DTYPES, Base
+from lapel.base.configs import ZERO_TERMINAL_SNR
 from lapel.base.families import Family
-from lapel.base.find import TINY_FOLDER, folder_family, place_of, read_header, single_file_family
+from lapel.base.find import base_place, folder_family, place_of, require_kind
+from lapel.base.parts import LEFT_OUT, Parts, Wanted, folder_parts, single_file_parts
 from lapel.base.settings import BaseSettings, Precision
+from lapel.base.single_file import open_single_file
+from lapel.base.vae import guard
+from lapel.base.weights import PICKLES, read_header
 from lapel.errors import UserError
 
 SHORT_SIDE = 32
 """Up to this many latents along a side, written-out attention beats the fused kernel on a CPU: by about a quarter of a
 training step of `tiny` in bf16."""
 
-# Parts of published folders that training and generating do without.
-_LEFT_OUT = {"safety_checker": None, "feature_extractor": None, "image_encoder": None}
 
-
-def load_base(settings: BaseSettings, device: torch.device | str = "cpu") -> Base:
+def load_base(settings: BaseSettings, device: torch.device | str = "cpu", inpainting: bool = False) -> Base:
     """Load the base that the settings name, frozen, in evaluation mode, on `device`.
+
+    Args:
+        inpainting: whether an inpainting base will do.
 
     Raises:
         UserError: it is missing, truncated, of an unknown family, or cannot be downloaded; in one line.
     """
-    place = place_of(settings)
+    place = base_place(settings)
     _hide_progress_bars()
     dtype = DTYPES[settings.precision or _usual_precision(settings.base, torch.device(device))]
     folder = _download(place, settings) if isinstance(place, str) else place
     with _one_line(settings.base):
         if folder.is_dir():
-            family = folder_family(folder, settings.base)
-            pipeline = _load_folder(folder, family, dtype, settings.variant)
+            family = folder_family(folder, settings.base, inpainting)
+            parts = folder_parts(folder, _wanted(settings, family, dtype))
             weight_files = _unet_files(folder / "unet", settings.variant)
         else:
-            shape, family = single_file_family(folder)
-            pipeline = _load_single_file(folder, shape, family, dtype)
+            file = open_single_file(folder)
+            require_kind(settings.base, file.inpainting, inpainting)
+            family = file.family
+            parts = single_file_parts(file, _wanted(settings, family, dtype))
             weight_files = [folder]
-    return _assemble(pipeline, family, settings, weight_files, device, _licence(folder))
+        parts.sampler = _stated(parts.sampler, settings)
+    return _assemble(parts, family, settings, weight_files, device, _licence(folder))
 
 
 def reload_encoders(base: Base, settings: BaseSettings) -> None:
@@ -54,17 +60,36 @@ def reload_encoders(base: Base, settings: BaseSettings) -> None:
 
     The UNet, with whatever adapter it carries, stays as it is and is not read again.
     """
-    dtype, source = base.unet.dtype, base.weight_files[0]
+    source, wanted = base.weight_files[0], _wanted(settings, base.family, base.unet.dtype)
     with _one_line(settings.base):
         if source.parent.name == "unet":
-            pipeline = _load_folder(source.parent.parent, base.family, dtype, settings.variant, unet=base.unet)
+            parts = folder_parts(source.parent.parent, wanted, unet=base.unet)
         else:
-            shape, family = single_file_family(source)
-            pipeline = _load_single_file(source, shape, family, dtype, unet=base.unet)
-    base.vae, base.text_encoders = pipeline.vae, _text_encoders(pipeline, base.family)
+            parts = single_file_parts(open_single_file(source), wanted, unet=base.unet)
+    base.vae, base.text_encoders = parts.vae, parts.text_encoders
     _settle([base.vae, *base.text_encoders], settings, base.device)
-    if base.vae.dtype != dtype:
-        let_any_precision_in(base.vae)
+    guard(base.vae)
+
+
+def _wanted(settings: BaseSettings, family: Family, dtype: torch.dtype) -> Wanted:
+    vae = None if settings.vae is None else place_of(settings.vae, "--vae")
+    return Wanted(family, dtype, settings.variant, vae)
+
+
+def _stated(sampler: Any, settings: BaseSettings) -> Any:
+    """The base's sampler, with what the settings say of its predictions and its schedule's end."""
+    from diffusers import DPMSolverMultistepScheduler
+
+    changes: dict[str, Any] = {}
+    if settings.prediction_type is not None:
+        changes["prediction_type"] = settings.prediction_type
+    kind = type(sampler)
+    if settings.zero_terminal_snr:
+        # Not every scheduler knows of it; this one is the usual of single files.
+        kind, changes = DPMSolverMultistepScheduler, changes | ZERO_TERMINAL_SNR
+    elif settings.zero_terminal_snr is not None:
+        changes["rescale_betas_zero_snr"] = False
+    return kind.from_config(sampler.config, **changes) if changes else sampler
 
 
 def _usual_precision(base: str, device: torch.device) -> Precision:
@@ -76,32 +101,27 @@ def _usual_precision(base: str, device: torch.device) -> Precision:
 
 
 def _assemble(
-    pipeline: Any, family: Family, settings: BaseSettings, weight_files: list[Path], device: Any, licence: str | None
+    parts: Parts, family: Family, settings: BaseSettings, weight_files: list[Path], device: Any, licence: str | None
 ) -> Base:
-    encoders = _text_encoders(pipeline, family)
-    tokenizers = [pipeline.tokenizer] + ([pipeline.tokenizer_2] if family.text_encoders == 2 else [])
-    _settle([pipeline.unet, pipeline.vae, *encoders], settings, device)
-    if pipeline.unet.device.type == "cpu" and pipeline.unet.config.sample_size <= SHORT_SIDE:
-        pipeline.unet.set_attn_processor(AttnProcessor())
-    if pipeline.vae.dtype != pipeline.unet.dtype:
-        let_any_precision_in(pipeline.vae)
+    unet = parts.unet
+    _settle([unet, parts.vae, *parts.text_encoders], settings, device)
+    if unet.device.type == "cpu" and unet.config.sample_size <= SHORT_SIDE:
+        unet.set_attn_processor(AttnProcessor())
+    guard(parts.vae)
     if settings.gradient_checkpointing:
-        pipeline.unet.enable_gradient_checkpointing()
+        unet.enable_gradient_checkpointing()
     return Base(
         name=settings.base,
         family=family,
-        unet=pipeline.unet,
-        vae=pipeline.vae,
-        text_encoders=encoders,
-        tokenizers=tokenizers,
-        sampler=pipeline.scheduler,
+        unet=unet,
+        vae=parts.vae,
+        text_encoders=parts.text_encoders,
+        tokenizers=parts.tokenizers,
+        sampler=parts.sampler,
         weight_files=weight_files,
         licence=licence,
+        vae_name=settings.vae,
     )
-
-
-def _text_encoders(pipeline: Any, family: Family) -> list[Any]:
-    return [pipeline.text_encoder] + ([pipeline.text_encoder_2] if family.text_encoders == 2 else [])
 
 
 def _settle(models: list[Any], settings: BaseSettings, device: Any) -> None:
@@ -112,77 +132,13 @@ def _settle(models: list[Any], settings: BaseSettings, device: Any) -> None:
         model.requires_grad_(False).eval().to(device)
 
 
-def _pipeline_class(family: Family) -> Any:
-    from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
-
-    return StableDiffusionXLPipeline if family.text_encoders == 2 else StableDiffusionPipeline
-
-
-def _parts_left_out(family: Family) -> dict[str, Any]:
-    """What the family's pipeline is told to do without."""
-    if family.text_encoders == 2:
-        return {name: None for name in _LEFT_OUT if name != "safety_checker"} | {"add_watermarker": False}
-    return {**_LEFT_OUT, "requires_safety_checker": False}
-
-
-def _load_folder(folder: Path, family: Family, dtype: torch.dtype, variant: str | None, **parts: Any) -> Any:
-    return _pipeline_class(family).from_pretrained(
-        folder,
-        torch_dtype={"default": dtype, "vae": torch.float32 if family.fp32_vae else dtype},
-        variant=variant,
-        use_safetensors=True,
-        local_files_only=True,
-        **_parts_left_out(family),
-        **parts,
-    )
-
-
-def _load_single_file(path: Path, shape: str, family: Family, dtype: torch.dtype, **parts: Any) -> Any:
-    from diffusers import AutoencoderKL
-
-    with tempfile.TemporaryDirectory() as scratch:
-        config = Path(scratch)
-        if shape == "tiny":
-            config = TINY_FOLDER
-        else:
-            write_configs(family.name, _predicted(path, family), config)
-        vae = AutoencoderKL.from_single_file(
-            str(path), config=str(config), subfolder="vae", torch_dtype=torch.float32 if family.fp32_vae else dtype
-        )
-        return _pipeline_class(family).from_single_file(
-            str(path),
-            config=str(config),
-            torch_dtype=dtype,
-            local_files_only=True,
-            vae=vae,
-            **_parts_left_out(family),
-            **parts,
-        )
-
-
-def _predicted(path: Path, family: Family) -> str:
-    """What a single file's UNet predicts: as its metadata says, otherwise by the signs that ComfyUI goes by."""
-    from safetensors import safe_open
-
-    header = read_header(path)
-    stated = header.get("__metadata__", {}).get("modelspec.prediction_type")
-    if stated in ("v", "epsilon"):
-        return "v_prediction" if stated == "v" else "epsilon"
-    predicts_v = family.name == "sdxl" and "v_pred" in header
-    if family.name == "sd2":
-        bias = "model.diffusion_model.output_blocks.11.1.transformer_blocks.0.norm1.bias"
-        with safe_open(str(path), "pt") as file:
-            predicts_v = file.get_tensor(bias).float().std().item() > 0.09
-    return "v_prediction" if predicts_v else "epsilon"
-
-
 def _download(hub_id: str, settings: BaseSettings) -> Path:
     from diffusers import DiffusionPipeline
 
     try:
         return Path(
             DiffusionPipeline.download(
-                hub_id, revision=settings.revision, variant=settings.variant, use_safetensors=True, **_LEFT_OUT
+                hub_id, revision=settings.revision, variant=settings.variant, use_safetensors=True, **LEFT_OUT
             )
         )
     except (OSError, ValueError, RuntimeError) as error:
@@ -229,6 +185,8 @@ def _unet_files(folder: Path, variant: str | None) -> list[Path]:
 def _licence(place: Path) -> str | None:
     """The licence in the front matter of a base's README.md or in a single file's metadata."""
     if place.is_file():
+        if place.suffix in PICKLES:
+            return None
         return read_header(place).get("__metadata__", {}).get("modelspec.license")
     readme = place / "README.md"
     if not readme.is_file():

@@ -14,11 +14,17 @@ class BaseSettings:
 
     base: str = "tiny"
     """`tiny` (shipped with lapel, for trying out), a Hugging Face hub id, a diffusers folder, or a single-file
-    .safetensors checkpoint of Stable Diffusion 1.x, 2.x or XL."""
+    checkpoint (.safetensors or .ckpt) of Stable Diffusion 1.x, 2.x or XL."""
     revision: str | None = None
     """Branch, tag or commit of a hub id; its main branch unless given."""
     variant: str | None = None
     """Variant of the weight files of a hub id or folder, such as `fp16`; the plain files unless given."""
+    vae: str | None = None
+    """Another VAE than the base's: a file (.safetensors, .vae.pt), a diffusers folder or a hub id."""
+    prediction_type: Literal["epsilon", "v_prediction"] | None = None
+    """What the UNet predicts; unless given, as the base's files say."""
+    zero_terminal_snr: bool | None = None
+    """Whether the noise schedule ends in pure noise (Lin et al., 2023); unless given, as the base's files say."""
     precision: Precision | None = None
     """Of the frozen weights. Unless given, bf16: half the memory of fp32 and the same range of values, which fp16 has
     not; for `tiny`, fp32 where the processor has no bf16 products."""

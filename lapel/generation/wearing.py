@@ -26,6 +26,9 @@ class WearSettings:
     """`tiny`, a hub id, a diffusers folder or a single file; the base that the first adapter's card names where not
     given."""
 
+    vae: str | None = None
+    """Another VAE than the base's: a file (.safetensors, .vae.pt), a diffusers folder or a hub id."""
+
     precision: Precision | None = None
     """Of the base; fp32 for `tiny`, bf16 for every other base where not given."""
 

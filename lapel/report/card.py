@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lapel.base.find import read_header
+from lapel.base.weights import read_header
 from lapel.errors import UserError
 from lapel.files import written_whole
 from lapel.report.embed import read_template

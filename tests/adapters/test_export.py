@@ -112,6 +112,7 @@ def test_metadata_and_hashes(tmp_path: Path) -> None:
     metadata = metadata_of(path)
     expected = {
         "ss_v2": "False",
+        "ss_zero_terminal_snr": "False",
         "ss_base_model_version": "sd_v1",
         "ss_network_module": "networks.lora",
         "ss_network_dim": "16",
