@@ -34,7 +34,12 @@ def main() -> None:
     settings, request = read_settings(__doc__ or "", WearSettings, Request)
     cards = [read_card(path) for path in settings.adapter]
     request.prompt = with_garment(request.prompt, cards[0], settings.adapter[0])
-    base_settings = BaseSettings(base=base_of(settings, cards[0]), vae=settings.vae, precision=settings.precision)
+    base_settings = BaseSettings(
+        base=base_of(settings, cards[0]),
+        vae=settings.vae or cards[0].get("vae"),
+        clip_skip=settings.clip_skip or cards[0].get("clip_skip", 1),
+        precision=settings.precision,
+    )
     check_base(base_settings)
     require_writable(settings.output_dir)
 
@@ -49,7 +54,7 @@ def main() -> None:
     pipeline = base.pipeline()
     wear(pipeline, list(zip(settings.adapter, settings.weight, strict=True)))
     images = generate(pipeline, request, time_left())
-    provenance = Provenance(base.name, base.hash, worn(settings, cards))
+    provenance = Provenance(base.name, base.hash, worn(settings, cards), base.clip_skip)
     for path in save(images, request, settings.output_dir, provenance):
         print(path)
 

@@ -174,12 +174,13 @@ def export(base: Base, settings: Settings, garment: GarmentFolder, folder: RunFo
     with clock.phase("export"):
         resolution = settings.photos.resolution or base.resolution
         metadata = file_metadata(settings, garment, resolution, sum(clock.seconds.values()))
-        files = save_adapter(base, settings.adapter, folder.path, file_name(garment.name), metadata)
+        files = save_adapter(base, folder.path, file_name(garment.name), metadata)
         if not base.text_encoders:
             reload_encoders(base, settings.base)
         proof = reading_lines(verify_adapter(base, files))
     with clock.phase("report"):
-        write_card(folder.path, card_facts(settings, garment, base, files, clock.seconds))
+        facts = card_facts(settings, garment, base, files, clock.seconds)
+        write_card(folder.path, facts | {"clip_skip": base.clip_skip, "vae": base.vae_name})
         report = write_report(folder.path, garment)
     print("\n".join(["", *proof, ""]))
     print("\n".join(str(path) for path in (*files, report, folder.samples / "sheet.png") if path.is_file()))

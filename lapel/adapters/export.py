@@ -1,4 +1,4 @@
-"""Save an adapter in both layouts, each file whole or not at all."""
+"""Write adapters: what was trained in both layouts, and what was read in any."""
 
 from __future__ import annotations
 
@@ -8,18 +8,21 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lapel.adapters.diffusers_layout import DIFFUSERS_FILE, diffusers_tensors
+from lapel.adapters.diffusers_layout import DIFFUSERS_FILE, diffusers_holds, diffusers_tensors, save_peft
 from lapel.adapters.inject import learned_updates
-from lapel.adapters.kohya import kohya_metadata, kohya_tensors
-from lapel.adapters.settings import AdapterSettings
+from lapel.adapters.kinds import Layout
+from lapel.adapters.kohya import family_metadata, kohya_metadata, kohya_tensors
+from lapel.adapters.layers import weights_of
+from lapel.adapters.names import layer_modules, names_of
+from lapel.adapters.read import Adapter
 from lapel.base.base import Base
+from lapel.base.save import require_finite
 from lapel.errors import UserError
-from lapel.files import written_whole
+from lapel.files import save_tensors
 
 
 def save_adapter(
     base: Base,
-    settings: AdapterSettings,
     folder: Path,
     name: str,
     metadata: Mapping[str, str],
@@ -38,30 +41,76 @@ def save_adapter(
     Raises:
         UserError: a value is NaN or infinite, or too large for `dtype`; nothing is written then.
     """
-    updates = learned_updates(base)
-    if not updates:
+    layers = {update.name: update.layer for update in learned_updates(base)}
+    if not layers:
         raise RuntimeError("the base carries no adapter; call inject first")
-    kohya = kohya_tensors(base, updates, dtype)
-    plain = diffusers_tensors(updates, dtype)
+    names, weights = names_of(base.family, base.models), weights_of(layer_modules(base.models))
+    kohya = kohya_tensors(names, layers, dtype, weights)
+    plain = diffusers_tensors(layers, dtype)
     for tensors in (kohya, plain):
-        _require_finite(tensors, dtype)
+        require_finite(tensors, dtype)
+    # How the text was encoded is the base's to say, whatever the caller takes it for.
+    facts = {**base_metadata(base), **metadata, "ss_clip_skip": str(base.clip_skip)}
     paths = [folder / f"{name}.safetensors", folder / DIFFUSERS_FILE]
-    _save(paths[0], kohya, kohya_metadata(base, settings, name, kohya, metadata))
-    _save(paths[1], plain, {"format": "pt", **metadata})
+    save_tensors(paths[0], kohya, kohya_metadata(base.family, base.prediction_type, name, layers, kohya, facts))
+    save_tensors(paths[1], plain, {**family_metadata(base.family, base.prediction_type), **metadata})
     return paths
 
 
-def _require_finite(tensors: dict[str, Tensor], dtype: torch.dtype) -> None:
-    wrong = [key for key, tensor in tensors.items() if not tensor.isfinite().all()]
-    if wrong:
+def base_metadata(base: Base) -> dict[str, str]:
+    """What a file says of the very base that an adapter was made on."""
+    metadata = {
+        "ss_sd_model_name": base.name,
+        "ss_new_sd_model_hash": base.hash,
+        "ss_zero_terminal_snr": str(base.zero_terminal_snr),
+        "ss_resolution": f"({base.resolution}, {base.resolution})",
+        "modelspec.resolution": f"{base.resolution}x{base.resolution}",
+    }
+    return metadata | ({} if base.vae_name is None else {"ss_vae_name": base.vae_name})
+
+
+def write_adapter(
+    adapter: Adapter,
+    layout: Layout,
+    path: Path,
+    dtype: torch.dtype = torch.float16,
+    weights: Mapping[str, Tensor] | None = None,
+) -> list[Path]:
+    """Write an adapter in another layout, or in its own; what its metadata tells goes along.
+
+    Args:
+        path: the file; for peft's layout a folder, in which every part of the base has one.
+        weights: of the base's layers by name, which a DoRA for front ends depends on.
+
+    Returns:
+        The files written.
+
+    Raises:
+        UserError: the layout cannot hold a layer, or the precision a number; nothing is written then.
+    """
+    layers = adapter.layers
+    unheld = [name for name, layer in layers.items() if layout != "kohya" and not diffusers_holds(layer)]
+    if unheld:
+        kinds = ", ".join(sorted(layers[unheld[0]]))
         raise UserError(
-            f"{wrong[0]} and {len(wrong) - 1} more tensors hold NaN, infinity or numbers beyond {dtype}'s range, so no "
-            "adapter was written; train again with a lower learning rate"
+            f"{adapter.path}: {layout}'s layout has no place for {unheld[0]} and {len(unheld) - 1} more layers "
+            f"({kinds}); make a LoRA of them with --rank, or drop them with --allow_loss"
         )
+    kept = {key: value for key, value in adapter.metadata.items() if not key.startswith(_MADE_ANEW)}
+    v = kept.get("modelspec.prediction_type") == "v" or kept.get("ss_base_model_version", "").endswith("_v")
+    family, predicts = adapter.names.family, "v_prediction" if v else "epsilon"
+    if layout == "kohya":
+        tensors = kohya_tensors(adapter.names, layers, dtype, weights)
+        require_finite(tensors, dtype)
+        save_tensors(path, tensors, kohya_metadata(family, predicts, path.stem, layers, tensors, kept))
+        return [path]
+    tensors = diffusers_tensors(layers, dtype)
+    require_finite(tensors, dtype)
+    if layout == "peft":
+        return save_peft(path, layers, tensors)
+    save_tensors(path, tensors, {**family_metadata(family, predicts), **kept})
+    return [path]
 
 
-def _save(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    from safetensors.torch import save_file
-
-    with written_whole(path) as temporary:
-        save_file(tensors, temporary, metadata=metadata)
+_MADE_ANEW = ("format", "sshs_", "ss_network_", "ss_output_name", "modelspec.title", "modelspec.hash", "lora_adapter_")
+"""Metadata that the writer makes from what it writes."""

@@ -10,8 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lapel.adapters.kinds import DOWN, UP
+from lapel.adapters.layers import Layer, change
 from lapel.adapters.settings import AdapterSettings
 from lapel.base.base import Base
+from lapel.base.ldm import published_name
 
 ADAPTER_NAME = "lapel"
 """Longer than a letter or two: transformers finds adapters by looking for the name inside parameter names."""
@@ -44,20 +47,25 @@ class LayerUpdate:
     """DoRA's m, fp32 (out,); None for LoRA."""
 
     @property
+    def name(self) -> str:
+        """`<part>.<module>`, as `lapel.adapters.names` has it."""
+        return f"{self.part}.{self.module}"
+
+    @property
     def scale(self) -> float:
         return self.alpha / self.down.shape[0]
 
+    @property
+    def layer(self) -> Layer:
+        """The tensors as files hold them."""
+        layer = {DOWN: self.down, UP: self.up, "alpha": torch.tensor(self.alpha)}
+        if self.magnitude is not None:
+            layer["dora_scale"] = self.magnitude.reshape(-1, *[1] * (self.weight.dim() - 1))
+        return layer
+
     def difference(self) -> Tensor:
         """W' - W in fp32, in the shape of W."""
-        product = self.up.flatten(1) @ self.down.flatten(1)
-        delta = self.scale * product.reshape(self.weight.shape)
-        if self.magnitude is None:
-            return delta
-        weight = self.weight.float()
-        direction = weight + delta
-        rows = (-1,) + (1,) * (weight.dim() - 1)
-        lengths = direction.flatten(1).norm(dim=1)
-        return (self.magnitude / lengths).reshape(rows) * direction - weight
+        return change(self.layer, self.weight.shape, self.weight)
 
 
 def target_layers(settings: AdapterSettings) -> str:
@@ -154,18 +162,10 @@ def _read(part: str, name: str, layer: Any, adapter: str) -> LayerUpdate:
         magnitude = layer.lora_magnitude_vector[adapter].weight.detach().float().flatten()
     return LayerUpdate(
         part=part,
-        module=published_name(part, name),
+        module=name if part == "unet" else published_name(name),
         down=layer.lora_A[adapter].weight.detach().float(),
         up=layer.lora_B[adapter].weight.detach().float(),
         alpha=float(layer.lora_alpha[adapter]),
         weight=layer.get_base_layer().weight.detach(),
         magnitude=magnitude,
     )
-
-
-def published_name(part: str, module: str) -> str:
-    """A module's name as published files have it.
-
-    transformers 5.6 and later leave out CLIPTextModel's level `text_model`; no front end finds names without it.
-    """
-    return module if part == "unet" or module.startswith("text_model.") else f"text_model.{module}"

@@ -1,8 +1,6 @@
-"""kohya's layout of an adapter, which WebUI, Forge, ComfyUI and InvokeAI read (and diffusers, but for `.diff`).
+"""kohya's layout of an adapter, which WebUI, Forge, ComfyUI and InvokeAI read (and diffusers, where it is a LoRA).
 
-    <stem>.lora_down.weight  (rank, in[, kh, kw])     <stem>.lora_up.weight  (out, rank[, 1, 1])
-    <stem>.alpha             0-dim; W' = W + alpha / rank * up @ down
-    <stem>.diff              instead of the three: W' - W whole, in the shape of W
+    <stem>.<kind>    as `lapel.adapters.names` and `lapel.adapters.layers` list them
 
 The stem is a prefix and the module's name with every dot an underscore.
 """
@@ -12,104 +10,130 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
-from lapel.adapters.inject import LayerUpdate
+from lapel.adapters.kinds import DOWN
+from lapel.adapters.layers import Layer, Layers, alpha_of, change, in_precision, is_by_row, rank_of, with_one_alpha
+from lapel.adapters.names import Names
 from lapel.base.families import Family
-from lapel.base.ldm import ldm_name
-
-if TYPE_CHECKING:
-    from lapel.adapters.settings import AdapterSettings
-    from lapel.base.base import Base
+from lapel.errors import UserError
 
 
-def stem(family: Family, unet_config: Any, part: str, module: str) -> str:
-    """The name of a layer in a file: `lora_unet_down_blocks_0_...`, SDXL's `lora_unet_input_blocks_4_1_...`.
+def kohya_tensors(
+    names: Names, layers: Layers, dtype: torch.dtype, weights: Mapping[str, Tensor] | None = None
+) -> dict[str, Tensor]:
+    """The file's tensors: a LoRA's in three per layer, with one alpha for the UNet and one for the text encoders.
+
+    A DoRA by rows becomes whole changes (`.diff`): front ends that know `dora_scale` normalise the columns, or take
+    rows for something else; the changes are exact in all of them.
 
     Args:
-        unet_config: diffusers' configuration of the base's UNet.
-        part: `unet`, `text_encoder` or `text_encoder_2`.
-        module: dotted, a text encoder's with its `text_model.` level.
-    """
-    if part != "unet":
-        prefix = family.text_prefixes[0 if part == "text_encoder" else 1]
-    else:
-        prefix = "lora_unet_"
-        if family.sgm_names:
-            attention = ["CrossAttn" in kind for kind in unet_config["up_block_types"]]
-            module = ldm_name(module, unet_config["layers_per_block"], attention)
-    return prefix + module.replace(".", "_")
+        weights: of the base's layers by name, which a DoRA's change depends on.
 
-
-def kohya_tensors(base: Base, updates: Iterable[LayerUpdate], dtype: torch.dtype) -> dict[str, Tensor]:
-    """The file's tensors: a LoRA's in three per layer, a DoRA's as whole differences.
-
-    A DoRA from peft normalises the rows; front ends that know `dora_scale` normalise the columns or get rows wrong, so
-    that no scale can be given to them; the differences are exact in all of them.
+    Raises:
+        UserError: a DoRA by rows, and no `weights`.
     """
     tensors = {}
-    for update in updates:
-        name = stem(base.family, base.unet.config, update.part, update.module)
-        if update.magnitude is not None:
-            tensors[f"{name}.diff"] = _stored(update.difference(), dtype)
-            continue
-        # alpha is stored in the file's precision; what it loses there, up takes over.
-        alpha = torch.tensor(update.alpha, dtype=dtype)
-        tensors[f"{name}.lora_down.weight"] = _stored(update.down, dtype)
-        tensors[f"{name}.lora_up.weight"] = _stored(update.up * (update.alpha / alpha.item()), dtype)
-        tensors[f"{name}.alpha"] = alpha
+    for name, layer in with_one_alpha(front_end_layers(layers, weights)).items():
+        for kind, tensor in in_precision(layer, dtype).items():
+            tensors[f"{names.stems[name]}.{kind}"] = tensor
     return tensors
 
 
-def _stored(tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    return tensor.to("cpu", dtype).contiguous()
+def front_end_layers(layers: Layers, weights: Mapping[str, Tensor] | None) -> Layers:
+    """The layers as front ends read them without fault.
+
+    Raises:
+        UserError: a DoRA by rows, and no `weights`.
+    """
+    by_row = [name for name, layer in layers.items() if is_by_row(layer)]
+    if by_row and weights is None:
+        raise UserError(
+            f"{by_row[0]} and {len(by_row) - 1} more layers are a DoRA by rows, which front ends misread; name its "
+            "base with --base, and their whole changes are written"
+        )
+    if not by_row or weights is None:
+        return layers
+    return {name: _whole(layer, weights[name]) if is_by_row(layer) else layer for name, layer in layers.items()}
+
+
+def _whole(layer: Layer, weight: Tensor) -> Layer:
+    return {"diff": change(layer, weight.shape, weight)}
 
 
 def kohya_metadata(
-    base: Base, settings: AdapterSettings, name: str, tensors: dict[str, Tensor], extra: Mapping[str, str]
+    family: Family,
+    prediction_type: str,
+    name: str,
+    layers: Layers,
+    tensors: dict[str, Tensor],
+    extra: Mapping[str, str],
 ) -> dict[str, str]:
     """`ss_`, `modelspec.` and `sshs_` fields: how front ends recognise the base, list the file and link to it.
 
     Args:
+        prediction_type: of the base: `epsilon` or `v_prediction`.
         name: the file's stem, which WebUI offers as the alias.
+        layers: what was learned, which tells ranks and alphas.
         tensors: what the file holds, for the hashes.
         extra: further fields, which win over those made here; `modelspec.date` among them makes a file repeatable.
+
+    Raises:
+        TypeError: a field that is not a string.
     """
-    family, v = base.family, base.prediction_type == "v_prediction"
-    alpha = settings.resolved_alpha
-    arguments = {"conv_dim": settings.rank, "conv_alpha": alpha} if settings.convolutions else {}
+    v = prediction_type == "v_prediction"
     metadata = {
-        "format": "pt",
+        **family_metadata(family, prediction_type),
         "ss_v2": str(family.name == "sd2"),
         "ss_base_model_version": family.model_version + ("_v" if family.name == "sd2" and v else ""),
-        "ss_sd_model_name": base.name,
-        "ss_new_sd_model_hash": base.hash,
-        "ss_zero_terminal_snr": str(base.zero_terminal_snr),
-        "ss_network_module": "networks.lora",
-        "ss_network_dim": str(settings.rank),
-        "ss_network_alpha": f"{alpha:g}",
-        "ss_network_args": json.dumps(arguments),
+        **_network(layers),
         "ss_output_name": name,
-        "ss_resolution": f"({base.resolution}, {base.resolution})",
         "modelspec.sai_model_spec": "1.0.1",
-        "modelspec.architecture": f"{family.architecture_of(base.prediction_type)}/lora",
         "modelspec.implementation": family.implementation,
         "modelspec.title": name,
-        "modelspec.resolution": f"{base.resolution}x{base.resolution}",
-        "modelspec.prediction_type": "v" if v else "epsilon",
         "modelspec.date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
     }
-    if base.vae_name is not None:
-        metadata["ss_vae_name"] = base.vae_name
     metadata |= extra
     wrong = [key for key, value in metadata.items() if not isinstance(value, str)]
     if wrong:
         raise TypeError(f"metadata must be strings: {', '.join(wrong)}")
     return metadata | content_hashes(tensors, metadata)
+
+
+def family_metadata(family: Family, prediction_type: str) -> dict[str, str]:
+    """The fields by which a file of any layout says which bases it is for."""
+    return {
+        "format": "pt",
+        "modelspec.architecture": f"{family.architecture_of(prediction_type)}/lora",
+        "modelspec.prediction_type": "v" if prediction_type == "v_prediction" else "epsilon",
+    }
+
+
+def _network(layers: Layers) -> dict[str, str]:
+    """What kind of adapter it is, and its commonest rank and alpha; those of convolutions apart, as kohya has them."""
+    kinds = {kind.split("_")[0] for layer in layers.values() for kind in layer}
+    algorithm = next((name for sign, name in {"hada": "loha", "lokr": "lokr"}.items() if sign in kinds), None)
+    arguments: dict[str, str | int | float] = {} if algorithm is None else {"algo": algorithm}
+    sizes: dict[bool, Counter[tuple[int, float]]] = {True: Counter(), False: Counter()}
+    for layer in layers.values():
+        rank = rank_of(layer)
+        if rank is not None:
+            spread = DOWN in layer and layer[DOWN].dim() == 4 and layer[DOWN].shape[-1] > 1
+            sizes[spread][rank, alpha_of(layer) or rank] += 1
+    if sizes[True]:
+        arguments["conv_dim"], arguments["conv_alpha"] = sizes[True].most_common(1)[0][0]
+    fields = {
+        "ss_network_module": "networks.lora" if algorithm is None else "lycoris.kohya",
+        "ss_network_args": json.dumps(arguments),
+    }
+    if sizes[False]:
+        rank, alpha = sizes[False].most_common(1)[0][0]
+        fields |= {"ss_network_dim": str(rank), "ss_network_alpha": f"{alpha:g}"}
+    return fields
 
 
 def content_hashes(tensors: dict[str, Tensor], metadata: Mapping[str, str]) -> dict[str, str]:

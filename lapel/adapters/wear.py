@@ -1,7 +1,8 @@
-"""Wear adapters: load their files into a diffusers pipeline, several at once, each with its weight."""
+"""Wear adapters: bring their files into a diffusers pipeline, several at once, each with its weight."""
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import re
 from collections.abc import Iterator, Sequence
@@ -9,14 +10,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lapel.adapters.merge import merge, weights_by_stem
+from lapel.adapters.diffusers_layout import diffusers_holds
+from lapel.adapters.layers import has_one_alpha, is_low_rank
+from lapel.adapters.merge import merge
+from lapel.adapters.names import PARTS, Names, layer_modules, names_of, skipped_layers
+from lapel.adapters.read import Adapter, read_adapter
 from lapel.base.families import family_of
-from lapel.base.weights import read_header
 from lapel.errors import UserError
 
 
 def wear(pipeline: Any, adapters: Sequence[tuple[Path, float]]) -> None:
-    """Load adapters in kohya's or diffusers' layout, our own whole differences among them, and switch them all on.
+    """Load adapters of any layout and kind into a pipeline, and switch them all on.
+
+    What diffusers reads exactly becomes layers of peft; everything else (whole changes, LoHa, LoKr, Tucker's form,
+    DoRA in front ends' form) is added to the weights themselves.
 
     Args:
         pipeline: a stock Stable Diffusion pipeline of any family.
@@ -26,17 +33,47 @@ def wear(pipeline: Any, adapters: Sequence[tuple[Path, float]]) -> None:
     Raises:
         UserError: a file that is missing, damaged, no adapter, or made for another base.
     """
-    # Differences go into the weights themselves, so they come first: peft's layers stand upon them.
-    headers = {path: _header(path) for path, _ in adapters}
-    for path, weight in adapters:
-        if _has(headers[path], ".diff"):
-            _merge_file(pipeline, path, weight)
-    learned = [(path, weight) for path, weight in adapters if not _has(headers[path], ".diff")]
-    names = [adapter_name(number, path) for number, (path, _) in enumerate(learned)]
-    for (path, _), name in zip(learned, names, strict=True):
+    family = family_of(dict(pipeline.unet.config))
+    assert family is not None, "pipelines are made from bases of a known family"
+    names = names_of(family, parts_of(pipeline))
+    skipped = set(skipped_layers(parts_of(pipeline)))
+    read = [(_read(pipeline, path, names), weight) for path, weight in adapters]
+    by_peft = [is_for_peft(adapter) and not skipped & adapter.layers.keys() for adapter, _ in read]
+    # What goes into the weights comes first: peft's layers stand upon them.
+    for (adapter, weight), is_later in zip(read, by_peft, strict=True):
+        if not is_later:
+            layers = {name: layer for name, layer in adapter.layers.items() if name not in skipped}
+            _merge(pipeline, dataclasses.replace(adapter, layers=layers), weight)
+    learned = [(adapter.path, weight) for (adapter, weight), is_later in zip(read, by_peft, strict=True) if is_later]
+    peft_names = [adapter_name(number, path) for number, (path, _) in enumerate(learned)]
+    for (path, _), name in zip(learned, peft_names, strict=True):
         load_layers(pipeline, path, name)
-    if names:
-        pipeline.set_adapters(names, [weight for _, weight in learned])
+    if peft_names:
+        pipeline.set_adapters(peft_names, [weight for _, weight in learned])
+
+
+def _read(pipeline: Any, path: Path, names: Names) -> Adapter:
+    try:
+        return read_adapter(path, names)
+    except UserError as error:
+        if "fit no layer" in str(error):
+            raise _misfit(pipeline, path, str(error).split(": ", 1)[-1]) from None
+        raise
+
+
+def is_for_peft(adapter: Adapter) -> bool:
+    """Whether diffusers' loader reads the file for what it is: a LoRA, or a DoRA in its own layout."""
+    if adapter.layout != "kohya":
+        return adapter.layout == "diffusers" and all(diffusers_holds(layer) for layer in adapter.layers.values())
+    plain = all(is_low_rank(layer) and "dora_scale" not in layer for layer in adapter.layers.values())
+    return plain and has_one_alpha(adapter.layers)
+
+
+def _merge(pipeline: Any, adapter: Adapter, weight: float) -> None:
+    try:
+        merge(adapter, layer_modules(parts_of(pipeline)), weight)
+    except UserError as error:
+        raise _misfit(pipeline, adapter.path, str(error).split(": ", 1)[-1]) from None
 
 
 def adapter_name(number: int, path: Path) -> str:
@@ -44,36 +81,9 @@ def adapter_name(number: int, path: Path) -> str:
     return f"lapel_{number}_" + re.sub(r"\W", "_", path.stem)
 
 
-def _header(path: Path) -> dict[str, object]:
-    if not path.is_file():
-        raise UserError(f"{path}: no such adapter; give a .safetensors file")
-    header = read_header(path)
-    if not any(_has(header, ending) for ending in ("lora_down.weight", "lora_A.weight", ".diff")):
-        raise UserError(f"{path}: not an adapter that lapel can wear (no LoRA layers in kohya's or diffusers' layout)")
-    if _has(header, ".dora_scale"):
-        raise UserError(f"{path}: a DoRA in kohya's layout, which diffusers reads wrongly; give its diffusers file")
-    return header
-
-
-def _has(header: dict[str, object], ending: str) -> bool:
-    return any(key.endswith(ending) for key in header)
-
-
-def _merge_file(pipeline: Any, path: Path, weight: float) -> None:
-    from safetensors.torch import load_file
-
-    family = family_of(dict(pipeline.unet.config))
-    assert family is not None, "pipelines are made from bases of a known family"
-    try:
-        merge(load_file(path), weights_by_stem(family, parts_of(pipeline)), weight)
-    except UserError as error:
-        raise _misfit(pipeline, path, str(error)) from None
-
-
 def parts_of(pipeline: Any) -> dict[str, Any]:
     """The models of a pipeline that an adapter can change."""
-    parts = ("unet", "text_encoder", "text_encoder_2")
-    return {name: getattr(pipeline, name) for name in parts if getattr(pipeline, name, None) is not None}
+    return {name: getattr(pipeline, name) for name in PARTS if getattr(pipeline, name, None) is not None}
 
 
 def load_layers(pipeline: Any, path: Path, name: str) -> None:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from lapel.base.families import INPAINTING_CHANNELS, Family
+from lapel.base.prompts import encode_tokens
 from lapel.base.settings import Precision
 from lapel.files import sha256
 
@@ -52,6 +53,13 @@ class Base:
     """As far as the base's files state it."""
     vae_name: str | None = None
     """Another VAE than the base's own, as it was asked for."""
+    clip_skip: int = 1
+    """As WebUI counts: 1 where the text encoders are whole."""
+
+    @property
+    def models(self) -> dict[str, Any]:
+        """What an adapter can change, by the names that pipelines have for them."""
+        return {"unet": self.unet, **dict(zip(("text_encoder", "text_encoder_2"), self.text_encoders, strict=False))}
 
     @functools.cached_property
     def scheduler(self) -> DDPMScheduler:
@@ -139,18 +147,7 @@ class Base:
         """`encode_text` from token numbers, with gradients, for training the text encoders."""
         if not self.text_encoders:
             raise RuntimeError("the text encoders were released; encode the captions before")
-        if len(self.text_encoders) == 1:
-            encoder = self.text_encoders[0]
-            return {"prompt_embeds": encoder(tokens[0].to(encoder.device))[0]}
-        # SDXL (Podell et al., 2023): the last layer but one of both, side by side, and the second's pooled output.
-        outputs = [
-            encoder(ids.to(encoder.device), output_hidden_states=True)
-            for encoder, ids in zip(self.text_encoders, tokens, strict=True)
-        ]
-        return {
-            "prompt_embeds": torch.cat([output.hidden_states[-2] for output in outputs], dim=-1),
-            "pooled_prompt_embeds": outputs[-1][0],
-        }
+        return encode_tokens(self.text_encoders, tokens)
 
     @torch.no_grad()
     def encode_images(self, pixels: Tensor) -> tuple[Tensor, Tensor]:

@@ -20,6 +20,8 @@ class Family:
     """Numbers per token that the UNet attends to: what tells single files of the families apart."""
     text_roots: tuple[str, ...]
     """Where a single file keeps the text encoders: transformers' names below the first, OpenCLIP's below `model.`."""
+    takes_clip_skip: bool
+    """Whether WebUI's clip skip reaches the text encoders; where not, they always give their last layer but one."""
     fp32_vae: bool
     """Whether the VAE overflows in fp16 and loses colour in bf16, so that it stays in fp32."""
     sgm_names: bool
@@ -49,6 +51,7 @@ FAMILIES: dict[str, Family] = {
         text_encoders=1,
         text_width=768,
         text_roots=("cond_stage_model.transformer.",),
+        takes_clip_skip=True,
         fp32_vae=False,
         sgm_names=False,
         text_prefixes=("lora_te_",),
@@ -63,6 +66,7 @@ FAMILIES: dict[str, Family] = {
         text_encoders=1,
         text_width=1024,
         text_roots=("cond_stage_model.model.",),
+        takes_clip_skip=False,
         fp32_vae=False,
         sgm_names=False,
         text_prefixes=("lora_te_",),
@@ -77,6 +81,7 @@ FAMILIES: dict[str, Family] = {
         text_encoders=2,
         text_width=2048,
         text_roots=("conditioner.embedders.0.transformer.", "conditioner.embedders.1.model."),
+        takes_clip_skip=False,
         fp32_vae=True,
         sgm_names=True,
         text_prefixes=("lora_te1_", "lora_te2_"),

@@ -116,3 +116,11 @@ def open_clip_name(name: str) -> str:
     for theirs, original in _OPEN_CLIP.items():
         name = name.replace(theirs, original)
     return name
+
+
+def published_name(name: str) -> str:
+    """A text encoder's module or weight as published files name it.
+
+    transformers 5.6 and later leave out CLIPTextModel's level `text_model`; no front end finds names without it.
+    """
+    return name if name.startswith(("text_model.", "text_projection")) else f"text_model.{name}"

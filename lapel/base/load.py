@@ -16,6 +16,7 @@ from lapel.base.configs import ZERO_TERMINAL_SNR
 from lapel.base.families import Family
 from lapel.base.find import base_place, folder_family, place_of, require_kind
 from lapel.base.parts import LEFT_OUT, Parts, Wanted, folder_parts, single_file_parts
+from lapel.base.prompts import skip_layers
 from lapel.base.settings import BaseSettings, Precision
 from lapel.base.single_file import open_single_file
 from lapel.base.vae import guard
@@ -52,6 +53,7 @@ def load_base(settings: BaseSettings, device: torch.device | str = "cpu", inpain
             parts = single_file_parts(file, _wanted(settings, family, dtype))
             weight_files = [folder]
         parts.sampler = _stated(parts.sampler, settings)
+        _skip_layers(parts.text_encoders, family, settings)
     return _assemble(parts, family, settings, weight_files, device, _licence(folder))
 
 
@@ -66,9 +68,24 @@ def reload_encoders(base: Base, settings: BaseSettings) -> None:
             parts = folder_parts(source.parent.parent, wanted, unet=base.unet)
         else:
             parts = single_file_parts(open_single_file(source), wanted, unet=base.unet)
+    _skip_layers(parts.text_encoders, base.family, settings)
     base.vae, base.text_encoders = parts.vae, parts.text_encoders
     _settle([base.vae, *base.text_encoders], settings, base.device)
     guard(base.vae)
+
+
+def _skip_layers(encoders: list[Any], family: Family, settings: BaseSettings) -> None:
+    """Clip skip, where the family takes it.
+
+    Raises:
+        UserError: more layers than there are, or than the family lets front ends skip.
+    """
+    skip = settings.clip_skip
+    most = encoders[0].config.num_hidden_layers if family.takes_clip_skip else 2
+    if skip > most:
+        raise UserError(f"{settings.base}: clip_skip is {skip}; a {family.title} base takes 1 to {most}")
+    if skip > 1 and family.takes_clip_skip:
+        skip_layers(encoders[0], skip)
 
 
 def _wanted(settings: BaseSettings, family: Family, dtype: torch.dtype) -> Wanted:
@@ -121,6 +138,7 @@ def _assemble(
         weight_files=weight_files,
         licence=licence,
         vae_name=settings.vae,
+        clip_skip=settings.clip_skip,
     )
 
 

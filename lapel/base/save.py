@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from lapel.base.base import Base
-from lapel.base.ldm import ldm_name, ldm_vae_name, open_clip_name
+from lapel.base.ldm import ldm_name, ldm_vae_name, open_clip_name, published_name
 from lapel.base.single_file import UNET_ROOT, VAE_ROOT
 from lapel.errors import UserError
-from lapel.files import written_whole
+from lapel.files import save_tensors
 
 _QKV = re.compile(r"(.*)\.self_attn\.q_proj\.(weight|bias)")
 
@@ -31,10 +31,7 @@ def save_single_file(base: Base, path: Path, dtype: torch.dtype = torch.float16)
     """
     tensors = {name: value.to("cpu", dtype).contiguous() for name, value in single_file_tensors(base).items()}
     require_finite(tensors, dtype)
-    from safetensors.torch import save_file
-
-    with written_whole(path) as temporary:
-        save_file(tensors, temporary, metadata=_metadata(base, path.stem))
+    save_tensors(path, tensors, _metadata(base, path.stem))
 
 
 def require_finite(tensors: Mapping[str, Tensor], dtype: torch.dtype) -> None:
@@ -90,9 +87,7 @@ def vae_tensors(vae: Any) -> dict[str, Tensor]:
 def published_state(encoder: Any) -> dict[str, Tensor]:
     """A text encoder's weights as published files name them: with the level `text_model`, without position numbers."""
     return {
-        name if name.startswith(("text_model.", "text_projection.")) else f"text_model.{name}": value
-        for name, value in encoder.state_dict().items()
-        if not name.endswith("position_ids")
+        published_name(name): value for name, value in encoder.state_dict().items() if not name.endswith("position_ids")
     }
 
 
@@ -154,8 +149,5 @@ def save_folder(base: Base, folder: Path, dtype: torch.dtype = torch.float16) ->
 
 def _write_published_names(path: Path, encoder: Any) -> None:
     """Put the level `text_model` back, which some releases of transformers leave out when they save."""
-    from safetensors.torch import save_file
-
-    with written_whole(path) as temporary:
-        state = {name: value.contiguous() for name, value in published_state(encoder).items()}
-        save_file(state, temporary, metadata={"format": "pt"})
+    state = {name: value.contiguous() for name, value in published_state(encoder).items()}
+    save_tensors(path, state, {"format": "pt"})

@@ -21,6 +21,10 @@ class BaseSettings:
     """Variant of the weight files of a hub id or folder, such as `fp16`; the plain files unless given."""
     vae: str | None = None
     """Another VAE than the base's: a file (.safetensors, .vae.pt), a diffusers folder or a hub id."""
+    clip_skip: int = 1
+    """Layers that the text encoder of a Stable Diffusion 1.x base ends before its last, counted as WebUI counts: 1 is
+    none, 2 is what many anime models were trained with. 2.x and XL always end one before, whatever WebUI is set to, so
+    that 1 and 2 mean the same there."""
     prediction_type: Literal["epsilon", "v_prediction"] | None = None
     """What the UNet predicts; unless given, as the base's files say."""
     zero_terminal_snr: bool | None = None
@@ -30,3 +34,7 @@ class BaseSettings:
     not; for `tiny`, fp32 where the processor has no bf16 products."""
     gradient_checkpointing: bool = False
     """Compute the UNet's activations again in the backward pass: about a third slower, for much less memory."""
+
+    def __post_init__(self) -> None:
+        if self.clip_skip < 1:
+            raise ValueError(f"clip_skip is {self.clip_skip}; it must be 1 or more")

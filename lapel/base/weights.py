@@ -96,7 +96,9 @@ def read_header(path: Path) -> dict[str, Any]:
     size = path.stat().st_size
     with path.open("rb") as file:
         start = file.read(24)
-        _require_kind(path, start)
+        # A header may be of any length, so that its first bytes may be those of something else by chance.
+        if start[8:9] != b"{":
+            _require_kind(path, start)
         length = struct.unpack("<Q", start[:8])[0] if len(start) >= 8 else size
         if 8 + length > size:
             raise UserError(f"{path}: truncated ({size} bytes); download it again")

@@ -16,12 +16,17 @@ Progress = Callable[[int, int], None]
 """Called after each denoising step of a batch with the steps done so far and the steps of everything asked for."""
 
 
+Job = tuple[str, str, int]
+"""One image: its prompt, its negative prompt and its seed."""
+
+
 def generate(pipeline: Any, request: Request, progress: Progress | None = None) -> list[Image.Image]:
     """Draw the request's images, one for each of `request.image_seeds()`, in that order, as RGB.
 
-    `pipeline` is any of diffusers' own that turns a prompt into images; its scheduler is put back afterwards. Every
-    image has a noise generator of its own, on the CPU, so that its seed alone decides it: not its batch mates, and,
-    beyond rounding, not the machine.
+    `pipeline` is any of diffusers' own that turns a prompt into images; its scheduler is put back afterwards. Prompts
+    may be of any length: beyond 75 tokens they are encoded in several windows, as WebUI does it. Every image has a
+    noise generator of its own, on the CPU, so that its seed alone decides it: not its batch mates, and, beyond
+    rounding, not the machine.
     """
     (images,) = generate_together(pipeline, [request], progress)
     return images
@@ -42,7 +47,7 @@ def generate_together(
         if dataclasses.replace(request, **_drawn_apart(first)) != first:
             raise ValueError("requests drawn together may differ in prompts and seeds only")
     jobs = [(request.prompt, request.negative_prompt, seed) for request in requests for seed in request.image_seeds()]
-    batches = [jobs[start : start + first.batch] for start in range(0, len(jobs), first.batch)]
+    batches = _batches(pipeline, jobs, first.batch)
     base_scheduler = pipeline.scheduler
     if first.scheduler is not None:
         pipeline.scheduler = scheduler_named(first.scheduler, base_scheduler)
@@ -62,17 +67,49 @@ def _drawn_apart(request: Request) -> dict[str, Any]:
     return {name: getattr(request, name) for name in ("prompt", "negative_prompt", "seeds", "images")}
 
 
-def _draw(pipeline: Any, request: Request, jobs: Sequence[tuple[str, str, int]], report: Progress) -> list[Image.Image]:
+def _batches(pipeline: Any, jobs: Sequence[Job], size: int) -> list[tuple[int, list[Job]]]:
+    """Jobs in their order, `size` at most together, each batch with the windows that its prompts take.
+
+    A prompt is encoded in the windows that it and its negative take, whatever is drawn beside it: more empty ones would
+    change its image.
+    """
+    from lapel.base.prompts import windows_of
+
+    batches: list[tuple[int, list[Job]]] = []
+    for job in jobs:
+        windows = max(len(windows_of(pipeline.tokenizer, prompt)) for prompt in job[:2])
+        if batches and batches[-1][0] == windows and len(batches[-1][1]) < size:
+            batches[-1][1].append(job)
+        else:
+            batches.append((windows, [job]))
+    return batches
+
+
+def _text(pipeline: Any, prompts: Sequence[str], negative_prompts: Sequence[str], windows: int) -> dict[str, Any]:
+    """The prompts for the pipeline to encode, or, where they take several windows, encoded."""
+    if windows == 1:
+        return {"prompt": list(prompts), "negative_prompt": list(negative_prompts)}
+    from lapel.base.prompts import encode_windows
+
+    suffixes = ("", "_2") if hasattr(pipeline, "text_encoder_2") else ("",)
+    tokenizers = [getattr(pipeline, f"tokenizer{suffix}") for suffix in suffixes]
+    encoders = [getattr(pipeline, f"text_encoder{suffix}") for suffix in suffixes]
+    text = encode_windows(tokenizers, encoders, prompts, windows)
+    negative = encode_windows(tokenizers, encoders, negative_prompts, windows)
+    return text | {f"negative_{name}": value for name, value in negative.items()}
+
+
+def _draw(pipeline: Any, request: Request, batch: tuple[int, Sequence[Job]], report: Progress) -> list[Image.Image]:
     import torch
 
     def after_step(running: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
         report(step + 1, running.num_timesteps)
         return tensors
 
+    windows, jobs = batch
     prompts, negative_prompts, seeds = zip(*jobs, strict=True)
     return pipeline(
-        prompt=list(prompts),
-        negative_prompt=list(negative_prompts),
+        **_text(pipeline, prompts, negative_prompts, windows),
         num_inference_steps=request.steps,
         guidance_scale=request.guidance,
         width=request.width,

@@ -32,6 +32,7 @@ class Provenance:
     model: str = ""
     model_hash: str = ""
     adapters: tuple[WornAdapter, ...] = ()
+    clip_skip: int = 1
 
 
 def parameters_text(request: Request, seed: int, size: tuple[int, int], provenance: Provenance | None = None) -> str:
@@ -52,6 +53,7 @@ def parameters_text(request: Request, seed: int, size: tuple[int, int], provenan
         "Size": f"{size[0]}x{size[1]}",
         "Model hash": provenance.model_hash[:10],
         "Model": provenance.model,
+        "Clip skip": str(provenance.clip_skip) if provenance.clip_skip > 1 else "",
         "Lora hashes": ", ".join(f"{worn.name}: {worn.hash[:12]}" for worn in provenance.adapters if worn.hash),
         "Version": "lapel",
     }

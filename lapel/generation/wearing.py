@@ -27,7 +27,11 @@ class WearSettings:
     given."""
 
     vae: str | None = None
-    """Another VAE than the base's: a file (.safetensors, .vae.pt), a diffusers folder or a hub id."""
+    """Another VAE than the base's: a file (.safetensors, .vae.pt), a diffusers folder or a hub id; what the first
+    adapter's card names where not given."""
+
+    clip_skip: int | None = None
+    """As WebUI counts: 1 for the whole text encoder; what the first adapter's card says where not given."""
 
     precision: Precision | None = None
     """Of the base; fp32 for `tiny`, bf16 for every other base where not given."""

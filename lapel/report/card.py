@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lapel.adapters.kinds import layout_of, stated_family
 from lapel.base.weights import read_header
 from lapel.errors import UserError
 from lapel.files import written_whole
@@ -82,7 +83,7 @@ def read_card(adapter: Path) -> dict[str, Any]:
         "class_word": "",
         "base": metadata.get("ss_sd_model_name"),
         "base_hash": metadata.get("ss_new_sd_model_hash"),
-        "family": _family(metadata),
+        "family": stated_family(metadata),
         "clip_skip": int(skip) if (skip := metadata.get("ss_clip_skip", "")).isdigit() else None,
     }
     return {key: value for key, value in known.items() if value is not None}
@@ -107,15 +108,6 @@ def _read_header(adapter: Path) -> dict[str, Any]:
     if not adapter.is_file():
         raise UserError(f"{adapter}: no such file; give an adapter's .safetensors file")
     header = read_header(adapter)
-    if not any("lora" in key for key in header):
+    if layout_of(header) is None:
         raise UserError(f"{adapter}: not an adapter (it holds no LoRA layers)")
     return header
-
-
-def _family(metadata: Mapping[str, str]) -> str | None:
-    version = metadata.get("ss_base_model_version", "") + " " + metadata.get("modelspec.architecture", "")
-    if "sdxl" in version or "stable-diffusion-xl" in version:
-        return "sdxl"
-    if metadata.get("ss_v2") == "True" or "sd_v2" in version or "stable-diffusion-v2" in version:
-        return "sd2"
-    return "sd15" if "sd_v1" in version or "stable-diffusion-v1" in version else None

@@ -19,7 +19,9 @@ from lapel.adapters.diffusers_layout import diffusers_tensors
 from lapel.adapters.export import save_adapter
 from lapel.adapters.inject import LayerUpdate, inject, learned_updates
 from lapel.adapters.kohya import kohya_tensors
-from lapel.adapters.merge import difference
+from lapel.adapters.layers import change
+from lapel.adapters.names import family_names
+from lapel.adapters.read import read_adapter
 from lapel.adapters.settings import AdapterSettings
 from lapel.adapters.verify import reading_lines, verify_adapter
 from lapel.adapters.wear import wear
@@ -86,7 +88,7 @@ def test_convolutions_and_text_encoder_are_optional() -> None:
 
 def test_kohya_file_by_hand(tmp_path: Path) -> None:
     base = learned(tiny(), AdapterSettings(rank=4, alpha=3))
-    kohya, plain = save_adapter(base, AdapterSettings(rank=4, alpha=3), tmp_path, "tee", {})
+    kohya, plain = save_adapter(base, tmp_path, "tee", {})
     tensors = load_file(kohya)
     assert len(tensors) == 3 * 192
     assert {tensor.dtype for tensor in tensors.values()} == {torch.float16}
@@ -107,8 +109,7 @@ def test_kohya_file_by_hand(tmp_path: Path) -> None:
 
 def test_metadata_and_hashes(tmp_path: Path) -> None:
     base = learned(tiny(), AdapterSettings(rank=16, alpha=8, convolutions=True))
-    adapter = AdapterSettings(rank=16, alpha=8, convolutions=True)
-    path = save_adapter(base, adapter, tmp_path, "striped-tee", {"modelspec.date": "2024-01-02", "ss_steps": "7"})[0]
+    path = save_adapter(base, tmp_path, "striped-tee", {"modelspec.date": "2024-01-02", "ss_steps": "7"})[0]
     metadata = metadata_of(path)
     expected = {
         "ss_v2": "False",
@@ -139,9 +140,7 @@ def test_metadata_and_hashes(tmp_path: Path) -> None:
     part = (tmp_path / "ss.safetensors").read_bytes()[0x100000:0x110000]
     assert len(part) == 0x10000
     assert metadata["sshs_legacy_hash"] == hashlib.sha256(part).hexdigest()[:8]
-    again = save_adapter(
-        base, adapter, tmp_path / "2", "striped-tee", {"modelspec.date": "2024-01-02", "ss_steps": "7"}
-    )
+    again = save_adapter(base, tmp_path / "2", "striped-tee", {"modelspec.date": "2024-01-02", "ss_steps": "7"})
     # safetensors writes the header's fields in any order; everything else is the same.
     repeated = again[0].read_bytes()
     assert repeated[8 + int.from_bytes(repeated[:8], "little") :] == body
@@ -151,7 +150,7 @@ def test_metadata_and_hashes(tmp_path: Path) -> None:
 def test_metadata_must_be_strings(tmp_path: Path) -> None:
     base = learned(tiny(), AdapterSettings(rank=2))
     with pytest.raises(TypeError, match="ss_steps"):
-        save_adapter(base, AdapterSettings(rank=2), tmp_path, "tee", {"ss_steps": 7})  # type: ignore[dict-item]
+        save_adapter(base, tmp_path, "tee", {"ss_steps": 7})  # type: ignore[dict-item]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -160,7 +159,7 @@ def test_what_fp16_cannot_hold_is_refused(value: float, tmp_path: Path) -> None:
     base = learned(tiny(), AdapterSettings(rank=2))
     base.unet.get_submodule(LAYER).lora_B["lapel"].weight.data[0, 0] = value
     with pytest.raises(UserError, match=STEM):
-        save_adapter(base, AdapterSettings(rank=2), tmp_path, "tee", {})
+        save_adapter(base, tmp_path, "tee", {})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -187,9 +186,11 @@ def test_layouts_keep_the_difference(rank: int, alpha: float, kernel: tuple[int,
     )
     expected = update.difference()
     allowed = 2e-3 * max(1.0, update.scale * update.up.norm().item() * update.down.norm().item())
-    kohya = kohya_tensors(_TINY, [update], torch.float16)
-    assert (difference(kohya, STEM, weight.shape) - expected).norm() <= allowed
-    plain = diffusers_tensors([update], torch.float16)
+    layers = {update.name: update.layer}
+    kohya = kohya_tensors(family_names("sd15"), layers, torch.float16, {update.name: weight})
+    held = {key.removeprefix(f"{STEM}."): tensor for key, tensor in kohya.items()}
+    assert (change(held, weight.shape) - expected).norm() <= allowed
+    plain = diffusers_tensors(layers, torch.float16)
     down, up = (plain[f"unet.{LAYER}.lora_{side}.weight"].float() for side in "AB")
     delta = (up.flatten(1) @ down.flatten(1)).reshape(weight.shape)
     if dora:
@@ -203,16 +204,13 @@ def test_layouts_keep_the_difference(rank: int, alpha: float, kernel: tuple[int,
     assert (delta - expected).norm() <= allowed
 
 
-_TINY = tiny()
-
-
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("kind", ["lora", "dora"])
 def test_every_reading_gives_the_trained_model(kind: str, precision: str, tmp_path: Path) -> None:
     adapter = AdapterSettings(adapter=kind, rank=4, alpha=2, convolutions=True, text_encoder=True)
     base = learned(tiny(precision), adapter)
     before = {key: value.clone() for key, value in base.unet.state_dict().items()}
-    readings = verify_adapter(base, save_adapter(base, adapter, tmp_path, "tee", {}))
+    readings = verify_adapter(base, save_adapter(base, tmp_path, "tee", {}))
     ways = [(reading.file, reading.way) for reading in readings]
     assert ways[0] == ("tee.safetensors", "merged")
     assert ways[-1] == ("pytorch_lora_weights.safetensors", "diffusers")
@@ -230,7 +228,7 @@ def test_every_reading_gives_the_trained_model(kind: str, precision: str, tmp_pa
 def test_sdxl_is_exported_under_original_names_and_read_back(small_sdxl: Path, tmp_path: Path) -> None:
     base = load_base(BaseSettings(base=str(small_sdxl), precision="fp32"))
     adapter = AdapterSettings(rank=4, alpha=2, convolutions=True, text_encoder=True)
-    files = save_adapter(learned(base, adapter), adapter, tmp_path, "tee", {})
+    files = save_adapter(learned(base, adapter), tmp_path, "tee", {})
     readings = verify_adapter(base, files)
     assert all(reading.output_error is not None and reading.output_error < 1e-3 for reading in readings)
     prefixes = ("lora_unet_input_blocks", "lora_unet_middle_block", "lora_unet_output_blocks", "lora_te1_", "lora_te2_")
@@ -255,7 +253,7 @@ def tamper(path: Path, change: str) -> None:
 @pytest.mark.parametrize("change", ["alpha", "swap", "drop"])
 def test_a_wrong_file_is_found(change: str, tmp_path: Path) -> None:
     base = learned(tiny(), AdapterSettings(rank=2))
-    path = save_adapter(base, AdapterSettings(rank=2), tmp_path, "tee", {})[0]
+    path = save_adapter(base, tmp_path, "tee", {})[0]
     tamper(path, change)
     with pytest.raises(RuntimeError, match=r"to_q|to_k"):
         verify_adapter(base, [path])
@@ -265,7 +263,7 @@ def test_a_wrong_file_is_found(change: str, tmp_path: Path) -> None:
 def test_both_layouts_are_worn_with_their_weight(kind: str, tmp_path: Path) -> None:
     adapter = AdapterSettings(adapter=kind, rank=4, alpha=2)
     base = learned(tiny(), adapter)
-    files, trained = save_adapter(base, adapter, tmp_path, "a.b,c", {}), output(base.unet)
+    files, trained = save_adapter(base, tmp_path, "a.b,c", {}), output(base.unet)
     bare = output(tiny().unet)
     for path in files:
         for weight, expected in ((1.0, trained), (0.0, bare)):
@@ -280,14 +278,13 @@ def test_both_layouts_are_worn_with_their_weight(kind: str, tmp_path: Path) -> N
 def test_several_adapters_add_up(tmp_path: Path) -> None:
     lora, dora = AdapterSettings(rank=2), AdapterSettings(adapter="dora", rank=2)
     files = [
-        save_adapter(learned(tiny(), one, 0.02), one, tmp_path / one.adapter, one.adapter, {})[0]
-        for one in (lora, dora)
+        save_adapter(learned(tiny(), one, 0.02), tmp_path / one.adapter, one.adapter, {})[0] for one in (lora, dora)
     ]
     pipeline = tiny().pipeline()
     wear(pipeline, [(files[0], 0.5), (files[1], 0.7)])
     expected = tiny().unet
     weight = expected.get_submodule(LAYER).weight
-    first, second = (difference(load_file(path), STEM, weight.shape) for path in files)
+    first, second = (change(read_adapter(path).layers[f"unet.{LAYER}"], weight.shape) for path in files)
     found = pipeline.unet.get_submodule(LAYER)
     image = torch.eye(64)
     with torch.no_grad():
@@ -303,12 +300,12 @@ def test_what_cannot_be_worn_is_said(small_sdxl: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not an adapter"):
         wear(pipeline, [(other, 1.0)])
     save_file({f"{STEM}.lora_down.weight": torch.ones(1, 1), f"{STEM}.dora_scale": torch.ones(1, 1)}, other)
-    with pytest.raises(UserError, match="DoRA"):
+    with pytest.raises(UserError, match="incomplete"):
         wear(pipeline, [(other, 1.0)])
     for kind in ("lora", "dora"):
         adapter = AdapterSettings(adapter=kind, rank=2)
         base = learned(load_base(BaseSettings(base=str(small_sdxl), precision="fp32")), adapter)
-        for path in save_adapter(base, adapter, tmp_path / kind, "xl", {}):
+        for path in save_adapter(base, tmp_path / kind, "xl", {}):
             with pytest.raises(UserError, match="another base") as caught:
                 wear(pipeline, [(path, 1.0)])
             assert len(str(caught.value).splitlines()) == 1

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import nn
 
-from lapel.adapters.inject import TEXT_LAYERS, published_name, target_layers
-from lapel.adapters.kohya import stem
+from lapel.adapters.inject import TEXT_LAYERS, target_layers
+from lapel.adapters.names import family_names
 from lapel.adapters.settings import AdapterSettings
 from lapel.base.configs import TEXT_CONFIGS, UNET_CONFIGS, text_config
-from lapel.base.families import FAMILIES
+from lapel.base.ldm import published_name
 
 
 @cache
@@ -28,7 +28,7 @@ def unet(family: str) -> nn.Module:
 def unet_stems(family: str, convolutions: bool) -> list[str]:
     model, layers = unet(family), target_layers(AdapterSettings(convolutions=convolutions))
     names = [name for name, _ in model.named_modules() if re.fullmatch(layers, name)]
-    return [stem(FAMILIES[family], model.config, "unet", name) for name in names]
+    return [family_names(family).stems[f"unet.{name}"] for name in names]
 
 
 def text_stems(family: str, number: int) -> list[str]:
@@ -39,7 +39,7 @@ def text_stems(family: str, number: int) -> list[str]:
         model = (CLIPTextModelWithProjection if number else CLIPTextModel)(text_config(family, number))
     part = "text_encoder_2" if number else "text_encoder"
     names = [name for name, _ in model.named_modules() if re.fullmatch(TEXT_LAYERS, name)]
-    return [stem(FAMILIES[family], unet(family).config, part, published_name(part, name)) for name in names]
+    return [family_names(family).stems[f"{part}.{published_name(name)}"] for name in names]
 
 
 @pytest.mark.parametrize(("family", "plain", "locon"), [("sd15", 192, 278), ("sd2", 192, 278), ("sdxl", 722, 788)])
@@ -107,7 +107,7 @@ def test_diffusers_maps_every_name_back(family: str) -> None:
     names = [name for name, _ in model.named_modules() if re.fullmatch(layers, name)]
     tensors = {}
     for number, name in enumerate(names):
-        key = stem(FAMILIES[family], model.config, "unet", name)
+        key = family_names(family).stems[f"unet.{name}"]
         tensors |= {f"{key}.lora_{side}.weight": torch.tensor(number) for side in ("down", "up")}
         tensors[f"{key}.alpha"] = torch.tensor(1.0)
     if family == "sdxl":

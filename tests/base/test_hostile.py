@@ -22,6 +22,7 @@ from lapel.base.find import TINY_FOLDER
 from lapel.base.load import load_base
 from lapel.base.save import single_file_tensors
 from lapel.base.settings import BaseSettings
+from lapel.base.weights import read_header
 from lapel.errors import UserError
 
 Write = Callable[[Path], None]
@@ -224,6 +225,13 @@ def test_each_is_refused_in_one_line(write: Write, words: str, name: str, tmp_pa
     assert len(caught.value.lines) == 1 and len(message.splitlines()) == 1 and len(message) < 600
     assert not mark_of(path).exists()
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("length", [0x280, 0x8080])
+def test_a_sound_header_is_no_pickle_whatever_its_length(length: int, tmp_path: Path) -> None:
+    text = json.dumps({"a": entry()}).encode()
+    header(text + b" " * (length - len(text)), b"1234")(tmp_path / "a.safetensors")
+    assert list(read_header(tmp_path / "a.safetensors")) == ["a"]
 
 
 @pytest.mark.parametrize("name", ["a header of terabytes", "tensors that overlap", "a LoRA", "code in a new pickle"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -77,3 +78,15 @@ def test_prompt_negative_prompt_and_guidance_are_heard(pipeline: Any) -> None:
     plain = draw()
     for changes in ({"prompt": "a blue dress"}, {"negative_prompt": "blue"}, {"guidance": 9.0}):
         assert np.abs(draw(**changes) - plain).max() > 0, changes
+
+
+def test_long_prompts_are_drawn_whole_and_alone_as_together(pipeline: Any) -> None:
+    words = "a " * 75
+    prompts = [words, words + "red t-shirt", words + "blue dress"]
+    requests = [Request(prompt=prompt, steps=2, seeds=[1], batch=3) for prompt in prompts]
+    together = [_pixels(images)[0] for images in generate_together(pipeline, requests)]
+    assert all(np.abs(one - other).max() > 2 for one, other in itertools.pairwise(together))
+    for request, image in zip(requests, together, strict=True):
+        assert np.abs(_pixels(generate(pipeline, request))[0] - image).max() <= 1
+    plain = generate(pipeline, Request(prompt="a t-shirt", negative_prompt=words + "red", steps=2, seeds=[1]))
+    assert np.abs(_pixels(plain)[0] - together[0]).max() > 2
