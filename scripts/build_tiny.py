@@ -46,11 +46,11 @@ class BuildSettings:
     """How many families of eight siblings the towers learn to tell apart."""
     tower_steps: int = 387
     """Of 96 pairs each."""
-    image_steps: int = 6000
+    image_steps: int = 3800
     """Of 96 photos each, for the image tower alone, against the text tower as it then is."""
     coarse_steps: int = 1500
     """UNet steps of 16 at two thirds of the size, where they cost half and teach most of what words mean."""
-    unet_steps: int = 1200
+    unet_steps: int = 6800
     """UNet steps of 16 at the full size."""
     threads: int = 2
     """CPU threads."""
