@@ -169,7 +169,7 @@ def export(base: Base, settings: Settings, garment: GarmentFolder, folder: RunFo
     from lapel.adapters.export import save_adapter
     from lapel.adapters.verify import reading_lines, verify_adapter
     from lapel.base.load import reload_encoders
-    from lapel.report import write_card, write_report
+    from lapel.report import write_card, write_report, write_sidecars
 
     with clock.phase("export"):
         resolution = settings.photos.resolution or base.resolution
@@ -180,7 +180,9 @@ def export(base: Base, settings: Settings, garment: GarmentFolder, folder: RunFo
         proof = reading_lines(verify_adapter(base, files))
     with clock.phase("report"):
         facts = card_facts(settings, garment, base, files, clock.seconds)
-        write_card(folder.path, facts | {"clip_skip": base.clip_skip, "vae": base.vae_name})
+        card = write_card(folder.path, facts | {"clip_skip": base.clip_skip, "vae": base.vae_name})
+        preview = max((folder.samples / "images").glob("*.png"), default=None)  # of the last step that was sampled
+        files += write_sidecars(folder.path, card, preview)
         report = write_report(folder.path, garment)
     print("\n".join(["", *proof, ""]))
     print("\n".join(str(path) for path in (*files, report, folder.samples / "sheet.png") if path.is_file()))

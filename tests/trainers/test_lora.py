@@ -102,8 +102,9 @@ def test_a_run_leaves_what_the_design_names(finished: tuple[Path, str]) -> None:
     folder, out = finished
     names = {path.name for path in folder.iterdir()}
     exports = {"red-dress.safetensors", "pytorch_lora_weights.safetensors"}
+    beside = {f"red-dress.{ending}" for ending in ("json", "png", "workflow.json", "workflow-api.json")}
     told = {"card.json", "README.md", "report.html", "settings.yaml", "log.jsonl", "tensorboard"}
-    assert names == exports | told | {"samples", "checkpoints"}
+    assert names == exports | beside | told | {"samples", "checkpoints"}
     assert {path.name for path in (folder / "checkpoints").iterdir()} == {"step-000003", "step-000006"}
     assert len(list((folder / "samples" / "images").iterdir())) == 9
     assert any(folder.glob("tensorboard/*"))
