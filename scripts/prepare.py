@@ -6,14 +6,15 @@ contact sheet, with what the base's VAE makes of them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lapel.base.settings import BaseSettings
 from lapel.errors import run_program
-from lapel.files import require_writable
-from lapel.photos import PhotoSettings, check_garment_dir, read_garment
+from lapel.files import require_writable, written_whole
+from lapel.photos import GarmentFolder, PhotoSettings, check_garment_dir, read_garment
 from lapel.quiet import quiet
 from lapel.settings import read_settings
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from lapel.base.base import Base
+    from lapel.photos.folder import Listing
 
 
 @dataclass
@@ -29,6 +31,10 @@ class PrepareSettings:
 
     output_dir: Path | None = None
     """Takes `photos.html` and `photos.png`; unless given, runs/NAME, where a training of the folder puts its own."""
+
+    write_captions: bool = False
+    """Write `photo.txt` beside each photo that has none, with `{garment}` for trigger and class word, to edit. What
+    stands in such a file is kept for ever after."""
 
     cache_dir: Path | None = None
     """Where the examples are kept; unless given, where trainings look for them."""
@@ -51,12 +57,29 @@ def main() -> None:
     resolution = photos.resolution or base.resolution
     garment = read_garment(photos, resolution, base.multiple, cache_folder(settings.cache_dir))
     whole = (read_picture(photo.path, photos.background).colour for photo in listing.photos)
-    paths = write_photos(output_dir, garment, whole, (after_vae(base, row["image"]) for row in garment.photos))
-    print(f"{garment.name}, learned as '{garment.trigger} {garment.class_word}'\n")
-    print("\n".join(photo_lines(garment)))
+    paths: tuple[Path, ...] = write_photos(
+        output_dir, garment, whole, (after_vae(base, row["image"]) for row in garment.photos)
+    )
+    print(f"{garment.name}, learned as '{garment.trigger} {garment.class_word}'")
+    for attribute, value in garment.attributes.items():
+        print(f"  {attribute}: {value}")
+    print("\n".join(["", *photo_lines(garment)]))
     print("\n" + "\n".join(finding_lines(garment) or ["  nothing to say against them"]) + "\n")
+    if settings.write_captions:
+        paths = (*paths, *write_captions(listing, garment))
     print("\n".join(map(str, paths)))
     garment.require_sound()
+
+
+def write_captions(listing: Listing, garment: GarmentFolder) -> Iterator[Path]:
+    """Each photo's caption into its own text file; one that is there stays as it is."""
+    name = f"{garment.trigger} {garment.class_word}"
+    for photo, caption in zip(listing.photos, garment.photos["caption"], strict=True):
+        path = photo.path.with_suffix(".txt")
+        if not path.exists():
+            with written_whole(path) as unfinished:
+                unfinished.write_text(caption.replace(name, "{garment}") + "\n", encoding="utf-8")
+            yield path
 
 
 def after_vae(base: Base, image: Image.Image) -> Image.Image:

@@ -10,7 +10,6 @@ import numpy as np
 
 from lapel.photos.facts import hash_distance
 from lapel.photos.masks import TRUSTED
-from lapel.photos.masks.colours import shared
 
 Level = Literal["error", "warning", "note"]
 Row = Mapping[str, Any]
@@ -73,14 +72,16 @@ def _colours(rows: Sequence[Row]) -> Iterator[Finding]:
     whole = [row for row in rows if row["view"] != "detail" and row["mask_source"] != "none"]
     if len(whole) < 2:
         return
-    typical = max(whole, key=lambda row: sum(shared(_palette(row), _palette(other)) for other in whole))
+    # Bhattacharyya's coefficient of every two palettes, of which the most typical photo's are the largest.
+    roots = np.sqrt(np.stack([np.frombuffer(row["palette"], np.float32) for row in whole]))
+    nearest = int((roots @ roots.sum(axis=0)).argmax())
+    typical, common = whole[nearest], roots @ roots[nearest]
     sure = [row for row in whole if row["mask_trust"] >= TRUSTED]
     usual = np.median([row["lab"] for row in sure], axis=0) if len(sure) > 2 else None
-    for row in whole:
-        common = shared(_palette(row), _palette(typical))
-        if common < _OTHER_COLOURWAY:
-            yield _another_colourway(row, typical, common)
-        elif usual is not None and row in sure:
+    for row, share in zip(whole, common.tolist(), strict=True):
+        if share < _OTHER_COLOURWAY:
+            yield _another_colourway(row, typical, share)
+        elif usual is not None and row["mask_trust"] >= TRUSTED:
             yield from _cast(row, np.array(row["lab"]) - usual)
 
 
@@ -167,10 +168,6 @@ def _number(rows: Sequence[Row]) -> Iterator[Finding]:
     if len(rows) < _FEW:
         what = f"only {len(rows)} photo{'s' * (len(rows) > 1)}"
         yield Finding("warning", "", what, "add more: 4 to 12, with different views and backgrounds, teach a garment")
-
-
-def _palette(row: Row) -> np.ndarray:
-    return np.asarray(row["palette"], dtype=np.float32)
 
 
 def _names(rows: Sequence[Row]) -> str:

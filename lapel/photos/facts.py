@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from lapel.photos.colour_names import named_colours
 from lapel.photos.masks.colours import palette, to_lab
 
 Floats = npt.NDArray[np.float32]
@@ -22,9 +23,10 @@ _HASH_SIDE, _HASH_BITS = 32, 8
 def facts_of(photo: Image.Image, mask: Image.Image, seen: Image.Image) -> dict[str, Any]:
     """The facts of a photo (RGB), its mask (L, the same size), and `seen`, what is cut out for training (RGB).
 
-    `share` of the frame that is garment; `lab` the garment's mean colour; `palette` the share of each cell of its
-    colours; `white` and `black` the shares of it that are clipped; `blur` of what is seen, 0 sharp to 1 blurred;
-    `hash` of what is seen, 64 bits as text, alike for photos that look alike.
+    `share` of the frame that is garment; `lab` the garment's mean colour, and `colours` its colours by name; `palette`
+    the share of each cell of its colours, as the bytes of float32; `white` and `black` the shares of it that are
+    clipped; `blur` of what is seen, 0 sharp to 1 blurred; `hash` of what is seen, 64 bits as text, alike for photos
+    that look alike.
     """
     small = photo.copy()
     small.thumbnail((_COLOUR_SIDE, _COLOUR_SIDE), Image.Resampling.BOX)
@@ -35,7 +37,8 @@ def facts_of(photo: Image.Image, mask: Image.Image, seen: Image.Image) -> dict[s
     return {
         "share": float(inside.mean()),
         "lab": lab[garment].mean(axis=0).tolist(),
-        "palette": palette(lab, garment).tolist(),
+        "colours": named_colours(lab[garment]),
+        "palette": palette(lab, garment).tobytes(),
         "white": float((pixels[garment].min(axis=1) >= 253).mean()),
         "black": float((pixels[garment].max(axis=1) <= 3).mean()),
         "blur": _blur(np.asarray(seen.convert("L")).astype(np.float32)),

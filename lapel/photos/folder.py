@@ -9,9 +9,10 @@ from pathlib import Path
 import yaml
 
 from lapel.errors import UserError
-from lapel.photos.captions import compose, first_class_word, read_text, view_of
+from lapel.photos.captions import first_class_word, read_text, view_of
 from lapel.photos.feed import FeedRow, one_value, read_feed
 from lapel.photos.settings import PhotoSettings
+from lapel.photos.vocabulary import attributes_of
 
 PHOTO_SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".avif", ".jp2"),
@@ -23,12 +24,16 @@ DEFAULT_TRIGGER = "ohwx"
 
 @dataclass(frozen=True)
 class PhotoFile:
-    """One photo of a garment folder: where it and its mask are, its view and its full caption."""
+    """One photo of a garment folder: where it and its mask are, its view, and the caption that somebody wrote for it.
+
+    `view_source` is "feed", "name" (the file's), or "" where neither tells.
+    """
 
     path: Path
     mask: Path | None
     view: str
-    caption: str
+    view_source: str
+    written: str | None
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,8 @@ class Listing:
     colour: str
     """In the shop's words, "" where it has given none."""
     sku: str
+    attributes: dict[str, str]
+    """Of `lapel.photos.vocabulary`, as the folder's name, its card and the shop's words tell them."""
     photos: tuple[PhotoFile, ...]
 
 
@@ -72,12 +79,14 @@ def list_garment(settings: PhotoSettings) -> Listing:
         mask = folder / row.mask if row.mask else _mask_of(photo, masks)
         masks.discard(mask or photo)
         written = _sidecar_caption(photo, problems) or row.caption or None
-        view = row.view or view_of(photo.stem)
-        listed.append(PhotoFile(photo, mask, view, compose(written, view, words["trigger"], words["class_word"])))
+        named = view_of(photo.stem)
+        view_source = "feed" if row.view else "name" if named else ""
+        listed.append(PhotoFile(photo, mask, row.view or named, view_source, written))
     problems += [f"{mask}: a mask without its photo; name it as the photo, or remove it" for mask in sorted(masks)]
     if problems:
         raise UserError(*problems)
-    return Listing(folder.resolve().name, photos=tuple(listed), **words)
+    attributes = attributes_of(" ".join([*_descriptions(folder), words["class_word"]]))
+    return Listing(folder.resolve().name, photos=tuple(listed), attributes=attributes, **words)
 
 
 def _garment_words(settings: PhotoSettings, feed: dict[str, FeedRow], problems: list[str]) -> dict[str, str]:

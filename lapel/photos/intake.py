@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lapel.errors import UserError
 from lapel.files import sha256
+from lapel.photos.captions import compose
 from lapel.photos.folder import Listing, PhotoFile, list_garment
 from lapel.photos.settings import PhotoSettings
 
@@ -20,13 +21,21 @@ if TYPE_CHECKING:
     from lapel.photos.checks import Finding
 
 
+_WRITTEN_AT_ONCE = 16
+"""Rows that wait in memory to be written, so that a large folder needs no more of it than a small one."""
+
+_MANY = 20
+"""Photos from which on a bar shows how far the intake is."""
+
+
 @dataclass
 class GarmentFolder:
     """A garment's photos, ready to learn from.
 
     `photos` has one row a photo: `file` (name), `image` (PIL RGB) and `mask` (PIL L, 255 inside) both of the bucket's
     `width` and `height`, `mask_source` and `mask_trust` (see `lapel.photos.masks.Mask`; a mask that is not trusted is
-    already softened), `view` ("" where the name does not tell), `caption` with trigger and class word, `enlargement`
+    already softened), `view` ("" where nothing tells it) and `view_source` ("feed", "name", or "mask" where a
+    person is seen to wear it), `caption` with trigger and class word, `enlargement`
     (pixels of the bucket per pixel of the photo), `box` (what the bucket shows of the photo: left, top, right, bottom),
     `frames` and `content` (SHA-256) of its file, and the facts of
     `lapel.photos.facts`. `findings` is what there is to say about them, the worst first.
@@ -37,6 +46,8 @@ class GarmentFolder:
     trigger: str
     photos: Dataset
     findings: tuple[Finding, ...] = ()
+    attributes: dict[str, str] = field(default_factory=dict)
+    """What is constant of the garment, and so left to the trigger: words by attribute, colours with their hex code."""
 
     def require_sound(self) -> None:
         """Raise `UserError` with every finding that is an error."""
@@ -57,6 +68,8 @@ def read_garment(settings: PhotoSettings, resolution: int, multiple: int, cache_
     from datasets.exceptions import DatasetGenerationError
 
     from lapel.photos.checks import check
+    from lapel.photos.colour_names import common_colours
+    from lapel.photos.masks import TRUSTED
 
     listing = list_garment(settings)
     features = Features(
@@ -66,6 +79,7 @@ def read_garment(settings: PhotoSettings, resolution: int, multiple: int, cache_
         mask_source=Value("string"),
         mask_trust=Value("float32"),
         view=Value("string"),
+        view_source=Value("string"),
         caption=Value("string"),
         width=Value("int32"),
         height=Value("int32"),
@@ -75,11 +89,12 @@ def read_garment(settings: PhotoSettings, resolution: int, multiple: int, cache_
         content=Value("string"),
         share=Value("float32"),
         lab=List(Value("float32")),
-        palette=List(Value("float32")),
+        palette=Value("binary"),
         white=Value("float32"),
         black=Value("float32"),
         blur=Value("float32"),
         hash=Value("string"),
+        colours=List(Value("string")),
     )
     making = {"listing": listing, "background": settings.background, "resolution": resolution}
     try:
@@ -89,13 +104,17 @@ def read_garment(settings: PhotoSettings, resolution: int, multiple: int, cache_
             cache_dir=str(cache_dir),
             gen_kwargs={**making, "multiple": multiple},
             fingerprint=_fingerprint(listing, settings, resolution, multiple),
+            writer_batch_size=_WRITTEN_AT_ONCE,
         )
     except DatasetGenerationError as error:
         if isinstance(error.__cause__, UserError):
             raise error.__cause__ from None
         raise
-    findings = check(photos.remove_columns(["image", "mask"]).to_list())
-    return GarmentFolder(listing.name, listing.class_word, listing.trigger, photos, findings)
+    rows = photos.remove_columns(["image", "mask"]).to_list()
+    sure = [row for row in rows if row["mask_trust"] >= TRUSTED and row["view"] != "detail"]
+    colours = ", ".join(common_colours(row["colours"] for row in sure))
+    attributes = {**listing.attributes, **({"colours": colours} if colours else {})}
+    return GarmentFolder(listing.name, listing.class_word, listing.trigger, photos, check(rows), attributes)
 
 
 def _fingerprint(listing: Listing, settings: PhotoSettings, resolution: int, multiple: int) -> str:
@@ -105,7 +124,7 @@ def _fingerprint(listing: Listing, settings: PhotoSettings, resolution: int, mul
         {**{key: str(value) for key, value in asdict(photo).items()}, "sha256": _content(photo)}
         for photo in listing.photos
     ]
-    parts = [code, rows, listing.class_word, settings.background, resolution, multiple]
+    parts = [code, rows, listing.class_word, listing.trigger, settings.background, resolution, multiple]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
@@ -115,17 +134,19 @@ def _content(photo: PhotoFile) -> list[str]:
 
 def _examples(listing: Listing, background: str, resolution: int, multiple: int) -> Iterator[dict[str, Any]]:
     """Rows for the dataset; after the last photo, a `UserError` with whatever was found wrong."""
+    from tqdm import tqdm
+
     problems: list[str] = []
-    for photo in listing.photos:
+    for photo in tqdm(listing.photos, desc="photos", unit="photo", mininterval=1, disable=len(listing.photos) < _MANY):
         try:
-            yield _example(photo, listing.class_word, background, resolution, multiple)
+            yield _example(photo, listing, background, resolution, multiple)
         except UserError as error:
             problems += error.lines
     if problems:
         raise UserError(*problems)
 
 
-def _example(photo: PhotoFile, class_word: str, background: str, resolution: int, multiple: int) -> dict[str, Any]:
+def _example(photo: PhotoFile, listing: Listing, background: str, resolution: int, multiple: int) -> dict[str, Any]:
     from lapel.photos.buckets import choose_crop
     from lapel.photos.facts import facts_of
     from lapel.photos.masks import find_mask
@@ -133,7 +154,9 @@ def _example(photo: PhotoFile, class_word: str, background: str, resolution: int
 
     picture = read_picture(photo.path, background)
     given = read_mask(photo.mask, photo.path, picture.colour.size) if photo.mask else None
-    mask = find_mask(picture, given, class_word, photo.view)
+    mask = find_mask(picture, given, listing.class_word, photo.view)
+    worn = mask.source == "worn"
+    seen = "worn" if worn and not photo.view else ""
     # Faint edges do not count as garment when the crop is placed.
     garment = mask.image.point(lambda value: 255 if value >= 128 else 0).getbbox()
     crop = choose_crop(picture.colour.size, garment or (0, 0, *picture.colour.size), resolution, multiple)
@@ -144,8 +167,9 @@ def _example(photo: PhotoFile, class_word: str, background: str, resolution: int
         "mask": crop.cut(mask.for_training()),
         "mask_source": mask.source,
         "mask_trust": mask.trust,
-        "view": photo.view,
-        "caption": photo.caption,
+        "view": photo.view or seen,
+        "view_source": photo.view_source or ("mask" if seen else ""),
+        "caption": compose(photo.written, photo.view, worn, listing.trigger, listing.class_word),
         "width": crop.width,
         "height": crop.height,
         "enlargement": crop.enlargement,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lapel.photos.captions import class_word_of, compose, view_of
+from lapel.photos.vocabulary import ATTRIBUTES, CATEGORIES, attributes_of
 
 
 @pytest.mark.parametrize(
@@ -56,4 +57,31 @@ def test_class_word_from_a_name(text: str, word: str | None) -> None:
     ],
 )
 def test_captions(written: str | None, view: str, caption: str) -> None:
-    assert compose(written, view, "ohwx", "t-shirt") == caption
+    assert compose(written, view, False, "ohwx", "t-shirt") == caption
+
+
+def test_a_wearer_is_written_beside_the_view() -> None:
+    assert compose(None, "back", True, "ohwx", "t-shirt") == "a photo of a person wearing ohwx t-shirt, back view"
+    assert compose(None, "detail", True, "ohwx", "t-shirt") == "a close-up photo of a person wearing ohwx t-shirt"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("mh05-white-navy-raglan-hoodie", {"sleeves": "raglan", "collar": "hood"}),
+        ("WH07 colourblock half-zip", {"pattern": "colour block", "closure": "half zip"}),
+        (
+            "Slim-fit V-neck ribbed longsleeve",
+            {"fit": "slim", "neckline": "v neck", "texture": "ribbed", "sleeves": "long sleeve"},
+        ),
+        ("sku-1234", {}),
+    ],
+)
+def test_attributes_in_shops_words(text: str, found: dict[str, str]) -> None:
+    assert attributes_of(text) == found
+
+
+def test_a_synonym_means_one_value() -> None:
+    for attribute, values in {"category": CATEGORIES, **ATTRIBUTES}.items():
+        names = [name for value, synonyms in values.items() for name in (value, *synonyms)]
+        assert len(names) == len(set(names)), attribute

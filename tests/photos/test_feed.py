@@ -48,9 +48,9 @@ def test_a_feed_is_read(folder: Path, name: str, content: str) -> None:
     assert (listing.class_word, listing.colour, listing.sku) == ("linen shirt", "sand", "8812")
     first, second = listing.photos
     assert (first.view, first.mask) == ("front", None)
-    assert first.caption == "a photo of ohwx linen shirt, on a table; seen from above"
+    assert first.written == "on a table; seen from above"
     assert (second.view, second.mask) == ("back", folder / "b-outline.png")
-    assert second.caption == "a photo of ohwx linen shirt, back view"
+    assert (second.written, second.view_source) == (None, "feed")
 
 
 def test_what_is_nearer_to_the_user_wins(folder: Path) -> None:
@@ -59,7 +59,7 @@ def test_what_is_nearer_to_the_user_wins(folder: Path) -> None:
     (folder / "a.txt").write_text("my own words", encoding="utf-8")
     listing = check_garment_dir(PhotoSettings(garment_dir=folder))
     assert (listing.class_word, listing.colour, listing.sku) == ("shirt", "sand", "7")
-    assert listing.photos[0].caption == "a photo of ohwx shirt, my own words"
+    assert listing.photos[0].written == "my own words"
     assert check_garment_dir(PhotoSettings(garment_dir=folder, class_word="blouse")).class_word == "blouse"
 
 

@@ -36,6 +36,19 @@ def test_page_and_sheet(root: Path, tmp_path: Path) -> None:
         assert sheet.height > 2 * 200
 
 
+def test_written_captions_are_kept(root: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "tee"
+    write_garment_folder(sample_garment(5, "train"), folder, (("front", "grey studio"), ("worn", "park")), size=128)
+    (folder / "01-front.txt").write_text("{garment} on a table", encoding="utf-8")
+    arguments = ["--garment_dir", str(folder), "--output_dir", str(tmp_path), "--cache_dir", str(tmp_path / "cache")]
+    assert prepare(root, *arguments, "--write_captions").returncode == 0
+    assert (folder / "01-front.txt").read_text(encoding="utf-8") == "{garment} on a table"
+    assert (folder / "02-worn.txt").read_text(encoding="utf-8") == "a photo of a person wearing {garment}\n"
+    done = prepare(root, *arguments, "--trigger", "zwk")
+    assert "zwk t-shirt on a table" in done.stdout
+    assert "a photo of a person wearing zwk t-shirt" in done.stdout
+
+
 def test_a_broken_folder_is_refused_without_a_page(root: Path, tmp_path: Path) -> None:
     for name in ("a.jpg", "b.png"):
         (tmp_path / name).write_bytes(b"no picture")
