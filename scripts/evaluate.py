@@ -1,5 +1,6 @@
-"""Measure what was learned: python scripts/evaluate.py learning|masks|tiny [settings]
+"""Measure what was learned: python scripts/evaluate.py intake|learning|masks|tiny [settings]
 
+intake: how fast photos are taken in, where the time goes, and what memory it needs.
 learning: garments of the wardrobe, by (a) the base with the trigger, (b) the base with a full caption, (c) the adapter.
 masks: what the intake finds of the garment, against true masks.
 tiny: whether the embedded base draws what its prompts say, on combinations that it has never seen.
@@ -16,6 +17,7 @@ from lapel.quiet import quiet
 from lapel.settings import read_settings
 
 MEASUREMENTS = {
+    "intake": ("evaluation.intake", "measure_intake", "IntakeSettings"),
     "learning": ("evaluation.learning", "measure_learning", "LearningSettings"),
     "masks": ("evaluation.masks", "measure_masks", "MaskSettings"),
     "tiny": ("evaluation.tiny", "measure_tiny", "TinySettings"),

@@ -16,7 +16,7 @@ from lapel.photos.folder import Listing, PhotoFile, list_garment
 from lapel.photos.settings import PhotoSettings
 
 if TYPE_CHECKING:
-    from datasets import Dataset
+    from datasets import Dataset, Features
 
     from lapel.photos.checks import Finding
 
@@ -63,44 +63,15 @@ def read_garment(settings: PhotoSettings, resolution: int, multiple: int, cache_
     kept in `cache_dir` under a fingerprint of every photo's, mask's and caption's content, the settings, and this
     room's own code, so a changed one is never stale. Raises `UserError` with the findings on all photos at once.
     """
-    from datasets import Dataset, Features, List, Value
-    from datasets import Image as ImageColumn
+    from datasets import Dataset
     from datasets.exceptions import DatasetGenerationError
 
-    from lapel.photos.checks import check
-    from lapel.photos.colour_names import common_colours
-    from lapel.photos.masks import TRUSTED
-
     listing = list_garment(settings)
-    features = Features(
-        file=Value("string"),
-        image=ImageColumn(mode="RGB"),
-        mask=ImageColumn(mode="L"),
-        mask_source=Value("string"),
-        mask_trust=Value("float32"),
-        view=Value("string"),
-        view_source=Value("string"),
-        caption=Value("string"),
-        width=Value("int32"),
-        height=Value("int32"),
-        enlargement=Value("float32"),
-        box=List(Value("float32")),
-        frames=Value("int32"),
-        content=Value("string"),
-        share=Value("float32"),
-        lab=List(Value("float32")),
-        palette=Value("binary"),
-        white=Value("float32"),
-        black=Value("float32"),
-        blur=Value("float32"),
-        hash=Value("string"),
-        colours=List(Value("string")),
-    )
     making = {"listing": listing, "background": settings.background, "resolution": resolution}
     try:
         photos = Dataset.from_generator(
             _examples,
-            features=features,
+            features=_columns(),
             cache_dir=str(cache_dir),
             gen_kwargs={**making, "multiple": multiple},
             fingerprint=_fingerprint(listing, settings, resolution, multiple),
@@ -110,10 +81,32 @@ def read_garment(settings: PhotoSettings, resolution: int, multiple: int, cache_
         if isinstance(error.__cause__, UserError):
             raise error.__cause__ from None
         raise
+    return _considered(listing, photos)
+
+
+def _columns() -> Features:
+    """The columns of `GarmentFolder.photos`."""
+    from datasets import Features, Image, List, Value
+
+    text, number = Value("string"), Value("float32")
+    words = dict.fromkeys(("file", "mask_source", "view", "view_source", "caption", "content", "hash"), text)
+    counts = dict.fromkeys(("width", "height", "frames"), Value("int32"))
+    shares = dict.fromkeys(("mask_trust", "enlargement", "share", "white", "black", "blur"), number)
+    lists = {"box": List(number), "lab": List(number), "colours": List(text), "palette": Value("binary")}
+    return Features({"image": Image(mode="RGB"), "mask": Image(mode="L"), **words, **counts, **shares, **lists})
+
+
+def _considered(listing: Listing, photos: Dataset) -> GarmentFolder:
+    """What all the photos together tell: findings, and what is constant of the garment."""
+    from lapel.photos.checks import check
+    from lapel.photos.colour_names import common_colours
+    from lapel.photos.masks import TRUSTED
+
     rows = photos.remove_columns(["image", "mask"]).to_list()
     sure = [row for row in rows if row["mask_trust"] >= TRUSTED and row["view"] != "detail"]
-    colours = ", ".join(common_colours(row["colours"] for row in sure))
-    attributes = {**listing.attributes, **({"colours": colours} if colours else {})}
+    told = {"SKU": listing.sku, "colour in the shop's words": listing.colour, **listing.attributes}
+    told["colours"] = ", ".join(common_colours(row["colours"] for row in sure))
+    attributes = {name: value for name, value in told.items() if value}
     return GarmentFolder(listing.name, listing.class_word, listing.trigger, photos, check(rows), attributes)
 
 
