@@ -64,7 +64,9 @@ def _read(pipeline: Any, path: Path, names: Names) -> Adapter:
 def is_for_peft(adapter: Adapter) -> bool:
     """Whether diffusers' loader reads the file for what it is: a LoRA, or a DoRA in its own layout."""
     if adapter.layout != "kohya":
-        return adapter.layout == "diffusers" and all(diffusers_holds(layer) for layer in adapter.layers.values())
+        of_today = all(re.search(r"\.lora_(A|B|magnitude_vector)\b", key) for key in adapter.spelling.values())
+        held = all(diffusers_holds(layer) for layer in adapter.layers.values())
+        return adapter.layout == "diffusers" and of_today and held
     plain = all(is_low_rank(layer) and "dora_scale" not in layer for layer in adapter.layers.values())
     return plain and has_one_alpha(adapter.layers)
 

@@ -291,6 +291,34 @@ def test_several_adapters_add_up(tmp_path: Path) -> None:
         torch.testing.assert_close(found(image).T, weight + 0.5 * first + 0.7 * second, rtol=1e-3, atol=1e-4)
 
 
+def test_what_diffusers_does_not_read_is_worn_by_its_formula(tmp_path: Path) -> None:
+    """An old layout of diffusers, a LoKr and a DoRA by columns, each with its weight."""
+    generator = torch.Generator().manual_seed(0)
+    down, up = (torch.randn(shape, generator=generator) for shape in ((4, 64), (64, 4)))
+    lengths = torch.rand(1, 64, generator=generator) + 0.5
+    files = {
+        "old": {
+            f"unet.{LAYER[:-5]}.processor.to_q_lora.down.weight": down,
+            f"unet.{LAYER[:-5]}.processor.to_q_lora.up.weight": up,
+        },
+        "lokr": {f"{STEM}.lokr_w1": up[:8], f"{STEM}.lokr_w2": down.reshape(8, 32)[:, :16]},
+        "dora": {f"{STEM}.lora_down.weight": down, f"{STEM}.lora_up.weight": up, f"{STEM}.dora_scale": lengths},
+    }
+    weight = tiny().unet.get_submodule(LAYER).weight
+    columns = weight + up @ down
+    expected = {
+        "old": weight + 0.5 * up @ down,
+        "lokr": weight + 0.5 * torch.kron(up[:8], down.reshape(8, 32)[:, :16]),
+        "dora": weight + 0.5 * (lengths * columns / columns.norm(dim=0) - weight),
+    }
+    for name, tensors in files.items():
+        path = tmp_path / f"{name}.safetensors"
+        save_file({key: value.clone() for key, value in tensors.items()}, path)
+        pipeline = tiny().pipeline()
+        wear(pipeline, [(path, 0.5)])
+        torch.testing.assert_close(pipeline.unet.get_submodule(LAYER).weight, expected[name])
+
+
 def test_what_cannot_be_worn_is_said(small_sdxl: Path, tmp_path: Path) -> None:
     pipeline = tiny().pipeline()
     with pytest.raises(UserError, match="no such adapter"):

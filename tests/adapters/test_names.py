@@ -9,7 +9,10 @@ import pytest
 import torch
 from torch import nn
 
+from lapel.adapters.diffusers_layout import diffusers_tensors
 from lapel.adapters.inject import TEXT_LAYERS, target_layers
+from lapel.adapters.kinds import DOWN, UP
+from lapel.adapters.kohya import kohya_tensors
 from lapel.adapters.names import family_names
 from lapel.adapters.settings import AdapterSettings
 from lapel.base.configs import TEXT_CONFIGS, UNET_CONFIGS, text_config
@@ -119,3 +122,17 @@ def test_diffusers_maps_every_name_back(family: str) -> None:
         key = key.removeprefix("unet.").replace(".processor", "").replace("to_out_lora", "to_out.0.lora")
         found.setdefault(int(number), set()).add(re.sub(r"[._]lora\.(down|up)\.weight$", "", key))
     assert found == {number: {name} for number, name in enumerate(names)}
+
+
+@pytest.mark.parametrize(
+    ("family", "convolutions", "count"),
+    [("sd15", False, 792), ("sd15", True, 1050), ("sd2", True, 1248), ("sdxl", False, 2958), ("sdxl", True, 3156)],
+)
+def test_how_many_tensors_a_file_has(family: str, convolutions: bool, count: int) -> None:
+    """The counts that front ends were measured with, of layers of one number each."""
+    targets = target_layers(AdapterSettings(convolutions=convolutions))
+    names = family_names(family)
+    chosen = [name for name in names.stems if re.fullmatch(targets if name.startswith("unet.") else TEXT_LAYERS, name)]
+    layers = {name: {DOWN: torch.ones(1, 1), UP: torch.ones(1, 1)} for name in chosen}
+    tensors = kohya_tensors(names, layers, torch.float16)
+    assert len(tensors) == count == 3 * len(diffusers_tensors(layers, torch.float16)) // 2
