@@ -179,8 +179,7 @@ def export(base: Base, settings: Settings, garment: GarmentFolder, folder: RunFo
             reload_encoders(base, settings.base)
         proof = reading_lines(verify_adapter(base, files))
     with clock.phase("report"):
-        facts = card_facts(settings, garment, base, files, clock.seconds)
-        card = write_card(folder.path, facts | {"clip_skip": base.clip_skip, "vae": base.vae_name})
+        card = write_card(folder.path, card_facts(settings, garment, base, files, clock.seconds))
         preview = max((folder.samples / "images").glob("*.png"), default=None)  # of the last step that was sampled
         files += write_sidecars(folder.path, card, preview)
         report = write_report(folder.path, garment)

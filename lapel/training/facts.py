@@ -109,7 +109,6 @@ def file_metadata(settings: Settings, garment: GarmentFolder, resolution: int, s
         "ss_seed": str(optimizer.seed),
         "ss_training_started_at": f"{finished - seconds:.3f}",
         "ss_training_finished_at": f"{finished:.3f}",
-        "ss_clip_skip": "1",
         "modelspec.resolution": f"{resolution}x{resolution}",
         "modelspec.trigger_phrase": words,
     }
@@ -128,7 +127,8 @@ def card_facts(
         "base_licence": base.licence,
         "family": base.family.name,
         "prediction_type": base.prediction_type,
-        "clip_skip": 1,
+        "clip_skip": base.clip_skip,
+        "vae": base.vae_name,
         "views": sorted({view for view in garment.photos["view"] if view}),
         "photos": len(garment.photos),
         "steps": settings.optimizer.steps,
@@ -142,7 +142,7 @@ def identity(settings: Settings, base: Base, seen: str) -> dict[str, str]:
     """What must be the same for a checkpoint to go on: `seen` names the photos' content."""
     adapter, optimizer = settings.adapter, settings.optimizer
     return {
-        "base": f"{base.name} ({base.hash[:12]})",
+        "base": f"{base.name} ({base.hash[:12]}), clip skip {base.clip_skip}, VAE {base.vae_name or 'of its own'}",
         "adapter": f"{adapter.adapter} of rank {adapter.rank} and alpha {adapter.resolved_alpha:g}"
         f"{', convolutions' * adapter.convolutions}{', text encoder' * adapter.text_encoder}",
         "optimizer": optimizer.optimizer,
