@@ -34,7 +34,7 @@ class WearSettings:
     """As WebUI counts: 1 for the whole text encoder; what the first adapter's card says where not given."""
 
     precision: Precision | None = None
-    """Of the base; fp32 for `tiny`, bf16 for every other base where not given."""
+    """Of the base; bf16 where not given, or fp32 for `tiny` where the processor has no bf16 products."""
 
     def __post_init__(self) -> None:
         """One weight for all adapters becomes one for each.
