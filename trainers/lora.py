@@ -138,15 +138,28 @@ def prepare(settings: Settings, base: Base, accelerator: Accelerator) -> tuple[G
 
 def denoising_loss(base: Base, objective: Objective, text: Text, accelerator: Accelerator) -> Callable[[Batch], Tensor]:
     """Latents are noised, the UNet predicts, and the objective compares (Ho et al. 2020; Rombach et al. 2022)."""
-    unet: Any = base.unet
+    import torch
+
+    from lapel.adapters.inject import without_adapter
+
+    def predict(noised: Tensor, timesteps: Tensor, captions: Tensor) -> Tensor:
+        size = (noised.shape[-2] * base.latent_stride, noised.shape[-1] * base.latent_stride)
+        with accelerator.autocast():
+            conditions = base.unet_conditions(text(captions), original_size=size, target_size=size)
+            predicted: Tensor = base.unet(noised.to(base.dtype), timesteps, **conditions).sample
+        return predicted.float()
 
     def loss(batch: Batch) -> Tensor:
         noised = objective.noised(batch.latents, batch.noise, batch.timesteps)
-        size = (noised.shape[-2] * base.latent_stride, noised.shape[-1] * base.latent_stride)
-        with accelerator.autocast():
-            conditions = base.unet_conditions(text(batch.captions), original_size=size, target_size=size)
-            predicted = unet(noised.to(base.dtype), batch.timesteps, **conditions).sample
-        return objective.loss(predicted, batch.latents, batch.noise, batch.timesteps, batch.mask)
+        target, mask = objective.target(batch.latents, batch.noise, batch.timesteps), batch.mask
+        if (dropped := batch.dropped).any():
+            # Without a caption, the whole picture stays what the base makes of it.
+            with without_adapter(base), torch.no_grad():
+                own = predict(noised[dropped], batch.timesteps[dropped], batch.captions[dropped])
+            target = target.index_put((dropped,), own)
+            mask = torch.where(dropped[:, None, None, None], 1.0, mask)
+        predicted = predict(noised, batch.timesteps, batch.captions)
+        return objective.loss(predicted, target, batch.timesteps, mask)
 
     return loss
 

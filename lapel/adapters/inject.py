@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,6 +98,19 @@ def inject(base: Base, settings: AdapterSettings, seed: int = 0) -> list[nn.Para
             _start(layer, generator)
         parameters += [parameter for parameter in model.parameters() if parameter.requires_grad]
     return parameters
+
+
+@contextmanager
+def without_adapter(base: Base) -> Iterator[None]:
+    """Within the block, the base computes as if nothing had been injected."""
+    adapted = [model for _, model in _adapted_parts(base, text_encoder=True) if any(_adapted_layers(model))]
+    for model in adapted:
+        model.disable_adapters()
+    try:
+        yield
+    finally:
+        for model in adapted:
+            model.enable_adapters()
 
 
 def _peft_config(settings: AdapterSettings, layers: str) -> object:

@@ -34,7 +34,7 @@ class Batch:
     """The examples of one forward pass.
 
     `latents` and `noise` are (n, c, h, w), `mask` (n, 1, h, w), `timesteps` and `captions` (n,): the captions are
-    numbers of rows in `Batches.captions`.
+    numbers of rows in `Batches.captions`; `dropped` (n,) says where that is the empty one.
     """
 
     latents: Tensor
@@ -42,6 +42,7 @@ class Batch:
     timesteps: Tensor
     mask: Tensor
     captions: Tensor
+    dropped: Tensor
     files: list[str]
 
 
@@ -97,6 +98,7 @@ class Batches:
             timesteps=timesteps[self.share].to(self.device),
             mask=bucket.mask[mine],
             captions=captions[self.share].to(self.device),
+            dropped=dropped[self.share].to(self.device),
             files=[bucket.files[row] for row in rows[self.share].tolist()],
         )
 

@@ -77,9 +77,9 @@ class Objective:
             return torch.ones_like(mask)
         return self.settings.outside_weight + (1 - self.settings.outside_weight) * mask
 
-    def loss(self, predicted: Tensor, latents: Tensor, noise: Tensor, timesteps: Tensor, mask: Tensor) -> Tensor:
-        """The mean loss of a batch, a scalar, of what the network `predicted` (n, c, h, w); the rest as in a Batch."""
-        error = (predicted.float() - self.target(latents, noise, timesteps)) ** 2
+    def loss(self, predicted: Tensor, target: Tensor, timesteps: Tensor, mask: Tensor) -> Tensor:
+        """The mean loss of a batch, a scalar, of `predicted` against `target` (n, c, h, w); the rest as in a Batch."""
+        error = (predicted - target) ** 2
         return (self.weights(timesteps) * masked_mean(error, self.pixel_weights(mask))).mean()
 
 

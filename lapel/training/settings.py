@@ -23,8 +23,9 @@ class ObjectiveSettings:
     outside_weight: float = 0.1
     """Weight of the loss outside the mask (0 to 1): a little, so that the scene stays whole."""
 
-    caption_dropout: float = 0.0
-    """Share of examples trained on the empty caption (0 to 1), which keeps guidance as the base has it."""
+    caption_dropout: float = 0.2
+    """Share of examples with the empty caption (0 to 1), whose target is what the base itself predicts: guidance, which
+    steers away from that, would otherwise steer away from the garment."""
 
     cache_text: bool = True
     """Encode the captions once and free the text encoder; must be false where the text encoder itself is trained."""
