@@ -10,7 +10,7 @@ import dataclasses
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lapel.adapters.settings import AdapterSettings
 from lapel.base.settings import BaseSettings
