@@ -192,6 +192,12 @@ def test_gradient_checkpointing_gives_the_same_losses(
     assert losses(tmp_path / "run") == pytest.approx(losses(finished[0]), rel=1e-4)
 
 
+def test_without_captions_the_base_is_to_stay_as_it_is(common: list[object], tmp_path: Path) -> None:
+    """The target is then the base's own prediction, which an adapter that starts at nothing gives."""
+    run(*common, "--caption_dropout", 1, "--steps", 3, "--output_dir", tmp_path / "run")
+    assert losses(tmp_path / "run") == pytest.approx([0, 0, 0], abs=1e-9)
+
+
 CHOICES = {
     "sdxl": (["--precision", "bf16"], {"lora_unet_input_blocks_", "lora_unet_output_blocks_"}),
     "dora": (["--adapter", "dora", "--gradient_accumulation", "2", "--optimizer", "adamw"], {"lora_unet_mid_block_"}),
