@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from lapel.fidelity.colour import colour_difference, median_lab
+from lapel.fidelity.colour import ColourDifference, Palette, colour_difference, dominant_colours
 from lapel.fidelity.identity import ImageTower
 from lapel.fidelity.region import garment_region
 
-__all__ = ["ImageTower", "colour_difference", "garment_region", "median_lab"]
+__all__ = [
+    "ColourDifference",
+    "ImageTower",
+    "Palette",
+    "colour_difference",
+    "dominant_colours",
+    "garment_region",
+]

@@ -20,10 +20,9 @@ def garment_region(image: Pixels) -> npt.NDArray[np.bool_]:
     GrabCut (Rother, Kolmogorov, Blake 2004; OpenCV's), started from the border as background and the centre as garment,
     so that the region is never empty.
 
-    Its error, as delta E 2000 between the median colours of this region and of the exact mask, on 150 wardrobe photos
-    of 96 px in every scene: median 1.6 for a garment laid flat, 5.1 for a worn one (90th percentile 12 and 17); the
-    overlap with the exact mask is 0.91 and 0.72. Plain-background separation holds in 40 % of these photos, and is no
-    better there.
+    Its error, as delta E 2000 between the dominant colours of this region and of the exact mask, on 150 wardrobe photos
+    of 96 px in every scene: median 0.1 for a garment laid flat, 3.6 for a worn one (90th percentile 3.7 and 11.8); the
+    median overlap with the exact mask is 0.90 and 0.77.
     """
     import cv2
 
