@@ -42,7 +42,7 @@ def main() -> None:
     """Refuse whatever is wrong before a heavy library is imported, then train, in as many processes as asked for."""
     settings = Settings(*read_settings(__doc__ or "", *CLASSES, argv=with_preset(sys.argv[1:])))
     if settings.adapter.text_encoder and settings.objective.cache_text:
-        raise UserError("--text_encoder trains what --cache_text gives up: add --cache_text false")
+        raise UserError("--blocks names a text encoder, which --cache_text gives up: add --cache_text false")
     listing = check_garment_dir(settings.photos)
     folder = RunFolder(settings.run.output_dir or Path("runs") / listing.name)
     require_writable(folder.path)
@@ -57,12 +57,14 @@ def train(settings: Settings, folder: RunFolder, checkpoint: Path | None) -> Non
     clock = Clock.from_launch()
     with clock.phase("imports"):
         quiet()
+        from lapel.adapters.targets import layer_sizes
         from lapel.base.load import load_base
         from lapel.training.launch import device, make_accelerator
         from lapel.training.loop import learn
         from lapel.training.samples import Samples, drawing
     with clock.phase("load"):
         base = load_base(settings.base, device())
+        layer_sizes(base.models, settings.adapter)  # refuses blocks that this base has not
         resumed_at = step_of(checkpoint) if checkpoint else 0
         settings.base.precision = base.precision  # what the machine settled is part of what repeats the run
         accelerator = make_accelerator(base.precision, folder, settings.run, resumed_at)

@@ -76,17 +76,46 @@ def _decomposed(
     name: str, layer: Layer, weights: Mapping[str, Tensor] | None
 ) -> tuple[Tensor, Tensor, Tensor, tuple[int, ...]]:
     """U (out, k), S (k,) and V (k, in...) of a layer's change, in fp32, and the change's shape."""
-    if is_low_rank(layer) and "dora_scale" not in layer:
-        up, down = layer[UP].float().flatten(1), layer[DOWN].float().flatten(1)
-        shape = (up.shape[0], *layer[DOWN].shape[1:])
+    factors = None if "dora_scale" in layer else _factors(layer)
+    if factors is not None:
+        up, down = factors
+        shape = (up.shape[0], *layer[DOWN].shape[1:]) if DOWN in layer else _shape_of(name, weights)
         # The product's own factors are small: it is never multiplied out.
         q_up, r_up = torch.linalg.qr(up)
         q_down, r_down = torch.linalg.qr(down.T)
-        left, values, right = torch.linalg.svd(scale_of(layer) * r_up @ r_down.T, full_matrices=False)
+        left, values, right = torch.linalg.svd(r_up @ r_down.T, full_matrices=False)
         return q_up @ left, values, right @ q_down.T, shape
     whole = change_of(name, layer, weights)
     left, values, right = torch.linalg.svd(whole.flatten(1), full_matrices=False)
     return left, values, right, tuple(whole.shape)
+
+
+_MANY = 4096
+"""Columns from which on factors take more memory than the change itself."""
+
+
+def _factors(layer: Layer) -> tuple[Tensor, Tensor] | None:
+    """Matrices (out, k) and (k, in...) whose product is the layer's change, flat; None where no small k gives it."""
+    layer = {kind: tensor.float() for kind, tensor in layer.items()}
+    scale = scale_of(layer)
+    if is_low_rank(layer):
+        return scale * layer[UP].flatten(1), layer[DOWN].flatten(1)
+    if "hada_w1_a" in layer and "hada_t1" not in layer and layer["hada_w1_b"].shape[0] ** 2 < _MANY:
+        # (sum of a b) * (sum of c d), element by element, is the sum of all (a * c) (b * d).
+        up = torch.einsum("o r, o s -> o r s", layer["hada_w1_a"], layer["hada_w2_a"]).flatten(1)
+        down = torch.einsum("r i, s i -> r s i", layer["hada_w1_b"], layer["hada_w2_b"]).flatten(0, 1)
+        return scale * up, down
+    if {"lokr_w1", "lokr_w2_a", "lokr_w2_b"} <= layer.keys() and "lokr_t2" not in layer:
+        w1, a, b = layer["lokr_w1"], layer["lokr_w2_a"], layer["lokr_w2_b"].flatten(1)
+        eye = torch.eye(w1.shape[1], device=w1.device)
+        return scale * torch.kron(w1, a), torch.kron(eye, b)
+    return None
+
+
+def _shape_of(name: str, weights: Mapping[str, Tensor] | None) -> tuple[int, ...]:
+    if weights is None or name not in weights:
+        raise UserError(f"{name}: its shape depends on the base's weights; name the base with --base")
+    return tuple(weights[name].shape)
 
 
 def change_of(name: str, layer: Layer, weights: Mapping[str, Tensor] | None) -> Tensor:

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lapel.adapters.inject import learned_updates
 from lapel.adapters.layers import change
+from lapel.adapters.learned import learned_updates
 from lapel.adapters.merge import merge
 from lapel.adapters.names import layer_modules
 from lapel.adapters.read import Adapter
@@ -34,10 +34,8 @@ def _fresh_model(model: Any) -> Any:
 
     with init_empty_weights(include_buffers=False):
         fresh = type(model).from_config(model.config) if hasattr(model, "from_config") else type(model)(model.config)
-    state = model.state_dict()
-    fresh.load_state_dict(
-        {key.replace(".base_layer.", "."): value for key, value in state.items() if ".lora_" not in key}, assign=True
-    )
+    own = {key.replace(".base_layer.", "."): value for key, value in model.state_dict().items()}
+    fresh.load_state_dict({key: value for key, value in own.items() if not is_learned(key)}, assign=True)
     return fresh.to(model.device).requires_grad_(False).eval()
 
 
@@ -82,6 +80,11 @@ def _some_tokens(config: Any, generator: torch.Generator) -> Tensor:
     tokens = torch.randint(0, config.vocab_size - 2, (1, 77), generator=generator)
     tokens[0, 0], tokens[0, -1] = config.vocab_size - 2, config.vocab_size - 1  # start and end, as CLIP has them
     return tokens
+
+
+def is_learned(key: str) -> bool:
+    """Whether a weight in a model with peft's layers is an adapter's."""
+    return any(f".{kind}" in key for kind in ("lora_", "hada_", "lokr_"))
 
 
 def to_fp32(model: nn.Module, adapter: str) -> None:

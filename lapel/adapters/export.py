@@ -8,11 +8,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from lapel.adapters.combine import Loss, Size, resized
 from lapel.adapters.diffusers_layout import DIFFUSERS_FILE, diffusers_holds, diffusers_tensors, save_peft
-from lapel.adapters.inject import learned_updates
 from lapel.adapters.kinds import Layout
 from lapel.adapters.kohya import family_metadata, kohya_metadata, kohya_tensors
-from lapel.adapters.layers import weights_of
+from lapel.adapters.layers import Layers, weights_of
+from lapel.adapters.learned import learned_updates
 from lapel.adapters.names import layer_modules, names_of
 from lapel.adapters.read import Adapter
 from lapel.base.base import Base
@@ -36,7 +37,7 @@ def save_adapter(
         dtype: of the stored numbers; every reader takes fp16.
 
     Returns:
-        The paths of the two, in this order.
+        The paths of the two, in this order. LoHa and LoKr have no place in the second, which holds the nearest LoRA.
 
     Raises:
         UserError: a value is NaN or infinite, or too large for `dtype`; nothing is written then.
@@ -46,15 +47,37 @@ def save_adapter(
         raise RuntimeError("the base carries no adapter; call inject first")
     names, weights = names_of(base.family, base.models), weights_of(layer_modules(base.models))
     kohya = kohya_tensors(names, layers, dtype, weights)
-    plain = diffusers_tensors(layers, dtype)
+    held, lost = nearest_held(layers, weights)
+    plain = diffusers_tensors(held, dtype)
     for tensors in (kohya, plain):
         require_finite(tensors, dtype)
     # How the text was encoded is the base's to say, whatever the caller takes it for.
     facts = {**base_metadata(base), **metadata, "ss_clip_skip": str(base.clip_skip)}
     paths = [folder / f"{name}.safetensors", folder / DIFFUSERS_FILE]
     save_tensors(paths[0], kohya, kohya_metadata(base.family, base.prediction_type, name, layers, kohya, facts))
-    save_tensors(paths[1], plain, {**family_metadata(base.family, base.prediction_type), **metadata})
+    stated = {} if lost is None else {LEFT_OUT: f"{lost.whole:.3g}"}
+    save_tensors(paths[1], plain, {**family_metadata(base.family, base.prediction_type), **metadata, **stated})
     return paths
+
+
+LEFT_OUT = "lapel.left_out"
+"""Metadata of a file that holds the nearest LoRA: the share of the change that it leaves out, in Frobenius' norm."""
+
+NEAR = Size(energy=1 - 1e-6)
+"""How near the nearest LoRA comes: to a thousandth of the change, as near as fp16 would keep it."""
+
+
+def nearest_held(layers: Layers, weights: Mapping[str, Tensor]) -> tuple[Layers, Loss | None]:
+    """The layers as diffusers' layout holds them: where it has no place for one (LoHa, LoKr), the nearest LoRA.
+
+    Returns:
+        The layers, and what they lost; None where all are held as they are.
+    """
+    unheld = {name: layer for name, layer in layers.items() if not diffusers_holds(layer)}
+    if not unheld:
+        return layers, None
+    near, lost = resized(unheld, NEAR, weights)
+    return {name: near.get(name, layer) for name, layer in layers.items()}, lost
 
 
 def base_metadata(base: Base) -> dict[str, str]:

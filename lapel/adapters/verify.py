@@ -11,8 +11,9 @@ from torch import Tensor
 
 from lapel.adapters.compare import OUTPUT_NOISE, Probe, coarser, coarsest, fresh_copy, relative, to_fp32
 from lapel.adapters.diffusers_layout import diffusers_holds
-from lapel.adapters.inject import LayerUpdate, learned_updates
-from lapel.adapters.layers import change
+from lapel.adapters.export import LEFT_OUT, NEAR
+from lapel.adapters.layers import Layer, change
+from lapel.adapters.learned import LayerUpdate, learned_updates
 from lapel.adapters.merge import merge
 from lapel.adapters.names import layer_modules, names_of
 from lapel.adapters.read import Adapter, read_adapter
@@ -34,6 +35,8 @@ class Reading:
     """|read - trained| / |trained| of the UNet's output on the same latents and text; None where it was not run."""
     effect: float
     """|trained - base| / |trained| of the same output: what the adapter does."""
+    left_out: float | None = None
+    """The share of the change that the file states to leave out; None but where it holds the nearest LoRA."""
 
 
 def verify_adapter(base: Base, files: Sequence[Path]) -> list[Reading]:
@@ -75,7 +78,7 @@ def _read_merged(
         weight = modules[name].weight
         return change(adapter.layers[name], weight.shape, weight)
 
-    worst = _compare_layers(adapter.path, updates, list(adapter.layers), read, coarsest(adapter))
+    worst = _compare_layers(adapter, updates, list(adapter.layers), read, coarsest(adapter))
     output = None
     # Merging rounds W + delta to the base's precision, which below fp32 would drown the file's own.
     if base.dtype == torch.float32:
@@ -103,19 +106,20 @@ def _read_by_diffusers(
     loaded = {update.name: update for update in learned_updates(fresh, name)}
     # diffusers keeps what it loads in the base's precision.
     dtype = coarser(coarsest(adapter), base.dtype)
-    worst = _compare_layers(adapter.path, updates, list(loaded), lambda layer: loaded[layer].difference(), dtype)
-    output = probe.outputs(fresh)
-    return _judge(Reading(adapter.path.name, "diffusers", len(loaded), worst, *relative(output, trained, bare)), base)
+    worst = _compare_layers(adapter, updates, list(loaded), lambda layer: loaded[layer].difference(), dtype)
+    compared = relative(probe.outputs(fresh), trained, bare)
+    left_out = float(adapter.metadata[LEFT_OUT]) if LEFT_OUT in adapter.metadata else None
+    return _judge(Reading(adapter.path.name, "diffusers", len(loaded), worst, *compared, left_out), base)
 
 
 def _compare_layers(
-    path: Path,
+    adapter: Adapter,
     updates: Sequence[LayerUpdate],
     names: Sequence[str],
     read: Callable[[str], Tensor],
     dtype: torch.dtype,
 ) -> float:
-    """The worst layer's error as a share of what rounding to `dtype` allows.
+    """The worst layer's error as a share of what rounding to `dtype` allows, and, in a nearest LoRA, what it may leave.
 
     Raises:
         RuntimeError: the file has other layers than were trained, or one differs by more than rounding.
@@ -124,29 +128,36 @@ def _compare_layers(
     if trained.keys() != set(names):
         odd = sorted(trained.keys() ^ set(names))
         raise RuntimeError(
-            f"{path}: {len(names)} layers read back, {len(trained)} trained; the first that differs: {odd[0]}"
+            f"{adapter.path}: {len(names)} layers read back, {len(trained)} trained; the first that differs: {odd[0]}"
         )
     worst, where = 0.0, ""
     for name, update in trained.items():
         expected = update.difference().cpu()
-        share = (read(name).cpu() - expected).norm().item() / _allowed(update, expected, dtype)
+        allowed = _allowed(adapter.layers[name], update.weight, expected, dtype)
+        if LEFT_OUT in adapter.metadata:
+            assert NEAR.energy is not None, "it is how near a nearest LoRA comes"
+            allowed += (1 - NEAR.energy) ** 0.5 * expected.norm().item()
+        share = (read(name).cpu() - expected).norm().item() / allowed
         if not share <= worst:  # so that NaN is found too
             worst, where = share, name
     if not worst <= 1:
-        raise RuntimeError(f"{path}: {where} is not what was trained ({worst:.3g} times the rounding error)")
+        raise RuntimeError(f"{adapter.path}: {where} is not what was trained ({worst:.3g} times the rounding error)")
     return worst
 
 
-def _allowed(update: LayerUpdate, difference: Tensor, dtype: torch.dtype) -> float:
-    """A bound on what rounding the two factors, or the difference, to `dtype` and computing in fp32 changes."""
-    eps, smallest = torch.finfo(dtype).eps, torch.finfo(dtype).smallest_normal * torch.finfo(dtype).eps
-    up, down = update.up.norm().item(), update.down.norm().item()
-    factors = eps * up * down + smallest * (up * update.down.numel() ** 0.5 + down * update.up.numel() ** 0.5)
-    whole = eps * difference.norm().item() + smallest * difference.numel() ** 0.5
+def _allowed(stored: Layer, weight: Tensor, difference: Tensor, dtype: torch.dtype) -> float:
+    """A bound on what rounding a file's tensors, or the difference, to `dtype` and computing in fp32 changes."""
+    kinds = torch.finfo(dtype)
+    factors = {kind: tensor for kind, tensor in stored.items() if kind not in ("alpha", "dora_scale")}
+    # Each is off by half of eps, relative to its size or to the smallest that keeps all its digits.
+    sizes = {kind: tensor.float().abs().clamp_min(kinds.smallest_normal) for kind, tensor in factors.items()}
+    alpha = {"alpha": stored["alpha"].float()} if "alpha" in stored else {}
+    rounding = kinds.eps * len(factors) / 2 * change({**sizes, **alpha}, weight.shape).norm().item()
+    whole = kinds.eps * difference.norm().item() + kinds.eps * kinds.smallest_normal * difference.numel() ** 0.5
     # fp32 sums; and DoRA's magnitude, which scales the whole weight, once read into the base's precision.
-    size = update.weight.float().norm().item()
-    magnitude = 0.0 if update.magnitude is None else torch.finfo(update.weight.dtype).eps * size
-    return update.scale * factors + whole + 1e-6 * size + magnitude
+    size = weight.float().norm().item()
+    magnitude = torch.finfo(weight.dtype).eps * size if "dora_scale" in stored else 0.0
+    return rounding + whole + 1e-6 * size + magnitude
 
 
 def _judge(reading: Reading, base: Base) -> Reading:
@@ -165,4 +176,8 @@ def reading_lines(readings: Sequence[Reading]) -> list[str]:
     for reading in readings:
         error = "-" if reading.output_error is None else f"{reading.output_error:.4%}"
         lines.append(f"{reading.file:36} {reading.way:10} {reading.layers:6} {reading.effect:8.2%} {error:>8}")
+        if reading.left_out is not None:
+            lines.append(
+                f"  the nearest LoRA, {reading.left_out:.3%} of the change left out; diffusers reads no other kind"
+            )
     return lines

@@ -54,7 +54,7 @@ def start_table(
         "photos": f"{len(garment.photos)} at {_counted(f'{w} x {h}' for w, h in sizes.elements())}",
         "masks from": _counted(masks.elements()),
         "base": f"{base.name} ({base.family.title}), {str(base.dtype).removeprefix('torch.')} on {base.device}",
-        "adapter": f"{adapter.adapter} of rank {adapter.rank}, alpha {adapter.resolved_alpha:g}: {numbers:,} numbers",
+        "adapter": f"{adapter.words}: {numbers:,} numbers",
         "loss": f"{base.prediction_type}, {weighting}, {where}",
         "steps": f"{optimizer.steps} of {optimizer.batch_size * optimizer.gradient_accumulation * processes} photos",
         "optimizer": f"{optimizer.optimizer}, rate {optimizer.learning_rate:g}, {optimizer.schedule}",
@@ -140,11 +140,10 @@ def card_facts(
 
 def identity(settings: Settings, base: Base, seen: str) -> dict[str, str]:
     """What must be the same for a checkpoint to go on: `seen` names the photos' content."""
-    adapter, optimizer = settings.adapter, settings.optimizer
+    optimizer = settings.optimizer
     return {
         "base": f"{base.name} ({base.hash[:12]}), clip skip {base.clip_skip}, VAE {base.vae_name or 'of its own'}",
-        "adapter": f"{adapter.adapter} of rank {adapter.rank} and alpha {adapter.resolved_alpha:g}"
-        f"{', convolutions' * adapter.convolutions}{', text encoder' * adapter.text_encoder}",
+        "adapter": settings.adapter.words,
         "optimizer": optimizer.optimizer,
         "seed": str(optimizer.seed),
         "photos": seen,

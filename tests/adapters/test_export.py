@@ -17,9 +17,11 @@ from safetensors.torch import load_file, save_file
 
 from lapel.adapters.diffusers_layout import diffusers_tensors
 from lapel.adapters.export import save_adapter
-from lapel.adapters.inject import LayerUpdate, inject, learned_updates
+from lapel.adapters.inject import inject
+from lapel.adapters.kinds import DOWN, UP
 from lapel.adapters.kohya import kohya_tensors
-from lapel.adapters.layers import change
+from lapel.adapters.layers import change, scale_of
+from lapel.adapters.learned import LayerUpdate, learned_updates
 from lapel.adapters.names import family_names
 from lapel.adapters.read import read_adapter
 from lapel.adapters.settings import AdapterSettings
@@ -59,31 +61,39 @@ def metadata_of(path: Path) -> dict[str, str]:
         return file.metadata()
 
 
-@pytest.mark.parametrize("kind", ["lora", "dora"])
+KINDS = ["lora", "rslora", "dora", "loha", "lokr"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_injection_changes_nothing_and_depends_on_the_seed_alone(kind: str) -> None:
-    adapter = AdapterSettings(adapter=kind, rank=2)
+    adapter = AdapterSettings(kind=kind, rank=2)
     base, half = tiny(), tiny("bf16")
     before = output(base.unet)
     parameters = inject(base, adapter, seed=3)
     torch.testing.assert_close(output(base.unet), before, rtol=1e-5, atol=1e-5)
     assert {parameter.dtype for parameter in parameters + inject(half, adapter, seed=3)} == {torch.float32}
-    assert sum(p.requires_grad for p in base.unet.parameters()) == len(parameters) == 192 * (3 if kind == "dora" else 2)
-    for ours, theirs in zip(learned_updates(base), learned_updates(half), strict=True):
-        assert torch.equal(ours.down, theirs.down)
+    tensors = {"lora": 2, "rslora": 2, "dora": 3, "loha": 4, "lokr": 3}[kind]
+    assert sum(p.requires_grad for p in base.unet.parameters()) == len(parameters) == 192 * tensors
     other = tiny()
     inject(other, adapter, seed=4)
-    assert not torch.equal(learned_updates(other)[0].down, learned_updates(base)[0].down)
+    differ = False
+    for ours, theirs, others in zip(*map(learned_updates, (base, half, other)), strict=True):
+        assert not ours.difference().abs().max() > 1e-6  # a DoRA's lengths are rounded
+        factors = [name for name in ours.layer if name != "dora_scale"]
+        assert all(torch.equal(ours.layer[name], theirs.layer[name]) for name in factors)
+        differ |= not all(torch.equal(ours.layer[name], others.layer[name]) for name in factors)
+    assert differ
 
 
 def test_convolutions_and_text_encoder_are_optional() -> None:
     base = tiny()
-    inject(base, AdapterSettings(rank=2, convolutions=True, text_encoder=True))
+    inject(base, AdapterSettings(rank=2, convolutions=True, blocks=["unet", "text_encoder"]))
     updates = learned_updates(base)
     assert sum(update.part == "unet" for update in updates) == 278
     layers = base.text_encoders[0].config.num_hidden_layers
     assert sum(update.module.startswith("text_model.encoder.layers.") for update in updates) == 6 * layers
     conv = next(update for update in updates if update.module == "down_blocks.0.resnets.0.conv1")
-    assert (conv.down.shape, conv.up.shape) == ((2, 64, 3, 3), (64, 2, 1, 1))
+    assert (conv.layer[DOWN].shape, conv.layer[UP].shape) == ((2, 64, 3, 3), (64, 2, 1, 1))
 
 
 def test_kohya_file_by_hand(tmp_path: Path) -> None:
@@ -175,17 +185,14 @@ def test_layouts_keep_the_difference(rank: int, alpha: float, kernel: tuple[int,
     """Whatever rank, alpha and shape: both layouts, read by their formulas, give W' - W back within their precision."""
     generator = torch.Generator().manual_seed(seed)
     weight = torch.randn(6, 5, *kernel, generator=generator)
-    update = LayerUpdate(
-        part="unet",
-        module=LAYER,
-        down=torch.randn(rank, 5, *kernel, generator=generator),
-        up=torch.randn(6, rank, *(1,) * len(kernel), generator=generator),
-        alpha=alpha,
-        weight=weight,
-        magnitude=torch.rand(6, generator=generator) + 0.5 if dora else None,
-    )
+    down = torch.randn(rank, 5, *kernel, generator=generator)
+    up = torch.randn(6, rank, *(1,) * len(kernel), generator=generator)
+    layer = {DOWN: down, UP: up, "alpha": torch.tensor(alpha)}
+    if dora:
+        layer["dora_scale"] = (torch.rand(6, generator=generator) + 0.5).reshape(6, *(1,) * (weight.dim() - 1))
+    update = LayerUpdate("unet", LAYER, layer, weight)
     expected = update.difference()
-    allowed = 2e-3 * max(1.0, update.scale * update.up.norm().item() * update.down.norm().item())
+    allowed = 2e-3 * max(1.0, expected.norm().item(), scale_of(layer) * up.norm().item() * down.norm().item())
     layers = {update.name: update.layer}
     kohya = kohya_tensors(family_names("sd15"), layers, torch.float16, {update.name: weight})
     held = {key.removeprefix(f"{STEM}."): tensor for key, tensor in kohya.items()}
@@ -205,20 +212,22 @@ def test_layouts_keep_the_difference(rank: int, alpha: float, kernel: tuple[int,
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("kind", ["lora", "dora"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_reading_gives_the_trained_model(kind: str, precision: str, tmp_path: Path) -> None:
-    adapter = AdapterSettings(adapter=kind, rank=4, alpha=2, convolutions=True, text_encoder=True)
-    base = learned(tiny(precision), adapter)
+    adapter = AdapterSettings(kind=kind, rank=4, alpha=2, convolutions=True, blocks=["unet", "text_encoder"])
+    base = learned(tiny(precision), adapter, 0.2 if kind == "loha" else 0.05)  # what is small, squared, is nothing
     before = {key: value.clone() for key, value in base.unet.state_dict().items()}
     readings = verify_adapter(base, save_adapter(base, tmp_path, "tee", {}))
     ways = [(reading.file, reading.way) for reading in readings]
     assert ways[0] == ("tee.safetensors", "merged")
     assert ways[-1] == ("pytorch_lora_weights.safetensors", "diffusers")
-    assert len(ways) == (3 if kind == "lora" else 2)
+    assert len(ways) == (3 if kind in ("lora", "rslora") else 2)
     layers = 278 + 6 * base.text_encoders[0].config.num_hidden_layers
     assert {reading.layers for reading in readings} == {layers}
     assert all(reading.effect > 0.05 for reading in readings)
-    assert len(reading_lines(readings)) == 1 + len(readings)
+    nearest = kind in ("loha", "lokr")
+    assert len(reading_lines(readings)) == 1 + len(readings) + nearest
+    assert (readings[-1].left_out is not None) == nearest
     if precision == "fp32":
         assert all(reading.output_error is not None and reading.output_error < 1e-3 for reading in readings)
     after = base.unet.state_dict()
@@ -227,7 +236,7 @@ def test_every_reading_gives_the_trained_model(kind: str, precision: str, tmp_pa
 
 def test_sdxl_is_exported_under_original_names_and_read_back(small_sdxl: Path, tmp_path: Path) -> None:
     base = load_base(BaseSettings(base=str(small_sdxl), precision="fp32"))
-    adapter = AdapterSettings(rank=4, alpha=2, convolutions=True, text_encoder=True)
+    adapter = AdapterSettings(rank=4, alpha=2, convolutions=True, blocks=["unet", "text_encoder"])
     files = save_adapter(learned(base, adapter), tmp_path, "tee", {})
     readings = verify_adapter(base, files)
     assert all(reading.output_error is not None and reading.output_error < 1e-3 for reading in readings)
@@ -261,7 +270,7 @@ def test_a_wrong_file_is_found(change: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["lora", "dora"])
 def test_both_layouts_are_worn_with_their_weight(kind: str, tmp_path: Path) -> None:
-    adapter = AdapterSettings(adapter=kind, rank=4, alpha=2)
+    adapter = AdapterSettings(kind=kind, rank=4, alpha=2)
     base = learned(tiny(), adapter)
     files, trained = save_adapter(base, tmp_path, "a.b,c", {}), output(base.unet)
     bare = output(tiny().unet)
@@ -276,10 +285,8 @@ def test_both_layouts_are_worn_with_their_weight(kind: str, tmp_path: Path) -> N
 
 
 def test_several_adapters_add_up(tmp_path: Path) -> None:
-    lora, dora = AdapterSettings(rank=2), AdapterSettings(adapter="dora", rank=2)
-    files = [
-        save_adapter(learned(tiny(), one, 0.02), tmp_path / one.adapter, one.adapter, {})[0] for one in (lora, dora)
-    ]
+    lora, dora = AdapterSettings(rank=2), AdapterSettings(kind="dora", rank=2)
+    files = [save_adapter(learned(tiny(), one, 0.02), tmp_path / one.kind, one.kind, {})[0] for one in (lora, dora)]
     pipeline = tiny().pipeline()
     wear(pipeline, [(files[0], 0.5), (files[1], 0.7)])
     expected = tiny().unet
@@ -331,7 +338,7 @@ def test_what_cannot_be_worn_is_said(small_sdxl: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="incomplete"):
         wear(pipeline, [(other, 1.0)])
     for kind in ("lora", "dora"):
-        adapter = AdapterSettings(adapter=kind, rank=2)
+        adapter = AdapterSettings(kind=kind, rank=2)
         base = learned(load_base(BaseSettings(base=str(small_sdxl), precision="fp32")), adapter)
         for path in save_adapter(base, tmp_path / kind, "xl", {}):
             with pytest.raises(UserError, match="another base") as caught:

@@ -21,7 +21,7 @@ def outputs(base: Base) -> list[torch.Tensor]:
 def test_within_the_block_the_base_is_as_it_was_and_afterwards_the_adapter_is_back() -> None:
     base = load_base(BaseSettings(precision="fp32"))
     before = outputs(base)
-    parameters = inject(base, AdapterSettings(rank=2, text_encoder=True))
+    parameters = inject(base, AdapterSettings(rank=2, blocks=["unet", "text_encoder"]))
     with torch.no_grad():
         for parameter in parameters:
             parameter.add_(0.05)

@@ -16,12 +16,12 @@ from torch import nn
 from lapel.adapters.combine import Size, difference_of, resized, summed
 from lapel.adapters.diffusers_layout import diffusers_tensors, save_peft
 from lapel.adapters.export import write_adapter
-from lapel.adapters.inject import TEXT_LAYERS
 from lapel.adapters.kinds import DOWN, MID, UP
 from lapel.adapters.kohya import kohya_tensors
 from lapel.adapters.layers import Layer, Layers, change, has_one_alpha, scale_of
 from lapel.adapters.names import family_names
 from lapel.adapters.read import Adapter, read_adapter
+from lapel.adapters.targets import TEXT_LAYERS
 from lapel.errors import UserError
 
 ATTENTION = "unet.down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k"

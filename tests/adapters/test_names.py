@@ -10,11 +10,10 @@ import torch
 from torch import nn
 
 from lapel.adapters.diffusers_layout import diffusers_tensors
-from lapel.adapters.inject import TEXT_LAYERS, target_layers
 from lapel.adapters.kinds import DOWN, UP
 from lapel.adapters.kohya import kohya_tensors
 from lapel.adapters.names import family_names
-from lapel.adapters.settings import AdapterSettings
+from lapel.adapters.targets import TEXT_LAYERS, target_layers
 from lapel.base.configs import TEXT_CONFIGS, UNET_CONFIGS, text_config
 from lapel.base.ldm import published_name
 
@@ -29,7 +28,7 @@ def unet(family: str) -> nn.Module:
 
 
 def unet_stems(family: str, convolutions: bool) -> list[str]:
-    model, layers = unet(family), target_layers(AdapterSettings(convolutions=convolutions))
+    model, layers = unet(family), target_layers(convolutions)
     names = [name for name, _ in model.named_modules() if re.fullmatch(layers, name)]
     return [family_names(family).stems[f"unet.{name}"] for name in names]
 
@@ -106,7 +105,7 @@ def test_diffusers_maps_every_name_back(family: str) -> None:
         _maybe_map_sgm_blocks_to_diffusers,
     )
 
-    model, layers = unet(family), target_layers(AdapterSettings(convolutions=True))
+    model, layers = unet(family), target_layers(convolutions=True)
     names = [name for name, _ in model.named_modules() if re.fullmatch(layers, name)]
     tensors = {}
     for number, name in enumerate(names):
@@ -130,7 +129,7 @@ def test_diffusers_maps_every_name_back(family: str) -> None:
 )
 def test_how_many_tensors_a_file_has(family: str, convolutions: bool, count: int) -> None:
     """The counts that front ends were measured with, of layers of one number each."""
-    targets = target_layers(AdapterSettings(convolutions=convolutions))
+    targets = target_layers(convolutions)
     names = family_names(family)
     chosen = [name for name in names.stems if re.fullmatch(targets if name.startswith("unet.") else TEXT_LAYERS, name)]
     layers = {name: {DOWN: torch.ones(1, 1), UP: torch.ones(1, 1)} for name in chosen}

@@ -105,7 +105,7 @@ def test_clip_skip_has_its_bounds(small_sdxl: Path) -> None:
 def test_an_adapter_with_the_skipped_layers_is_worn_without_them(tmp_path: Path) -> None:
     whole = load_base(BaseSettings(precision="fp32"))
     generator = torch.Generator().manual_seed(1)
-    for parameter in inject(whole, AdapterSettings(rank=2, text_encoder=True)):
+    for parameter in inject(whole, AdapterSettings(rank=2, blocks=["unet", "text_encoder"])):
         parameter.data += 0.1 * torch.randn(parameter.shape, generator=generator)
     files = save_adapter(whole, tmp_path, "tee", {}, torch.float32)
     expected = skipping(whole, ["a red shirt"], 2)
@@ -120,7 +120,7 @@ def test_what_was_learned_at_clip_skip_2_says_so(tmp_path: Path) -> None:
     from safetensors import safe_open
 
     base = load_base(BaseSettings(precision="fp32", clip_skip=2))
-    inject(base, AdapterSettings(rank=2, text_encoder=True))
+    inject(base, AdapterSettings(rank=2, blocks=["unet", "text_encoder"]))
     path = save_adapter(base, tmp_path, "tee", {"ss_clip_skip": "1"})[0]
     with safe_open(path, "pt") as file:
         assert file.metadata()["ss_clip_skip"] == "2"

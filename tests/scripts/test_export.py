@@ -65,7 +65,7 @@ def ran(*arguments: object) -> str:
 def trained(folder: Path, kind: str = "lora") -> list[Path]:
     base = load_base(BaseSettings(precision="fp32"))
     generator = torch.Generator().manual_seed(1)
-    adapter = AdapterSettings(adapter=kind, rank=4, alpha=2, text_encoder=True)  # type: ignore[arg-type]
+    adapter = AdapterSettings(kind=kind, rank=4, alpha=2, blocks=["unet", "text_encoder"])  # type: ignore[arg-type]
     for parameter in inject(base, adapter):
         parameter.data += 0.05 * torch.randn(parameter.shape, generator=generator)
     return save_adapter(base, folder, "tee", {"modelspec.trigger_phrase": "sks tee"}, torch.float32)

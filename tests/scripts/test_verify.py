@@ -32,7 +32,7 @@ def run(*arguments: object) -> subprocess.CompletedProcess[str]:
 def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     base = load_base(BaseSettings(precision="fp32"))
     generator = torch.Generator().manual_seed(1)
-    for parameter in inject(base, AdapterSettings(rank=4, alpha=2, convolutions=True, text_encoder=True)):
+    for parameter in inject(base, AdapterSettings(rank=4, alpha=2, convolutions=True, blocks=["unet", "text_encoder"])):
         parameter.data += 0.05 * torch.randn(parameter.shape, generator=generator)
     return save_adapter(base, tmp_path_factory.mktemp("run"), "tee", {})
 

@@ -145,6 +145,22 @@ def test_a_resumed_run_equals_an_unbroken_one_bit_for_bit(
     assert losses(broken) == losses(unbroken)
 
 
+@pytest.mark.slow
+def test_another_kind_resumes_bit_for_bit(common: list[object], tmp_path: Path) -> None:
+    kind = ["--kind", "lokr", "--blocks", "unet=3/2", "down_blocks.0=2", "text_encoder", "--cache_text", "false"]
+    unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
+    run(*common, *kind, "--output_dir", unbroken)
+    shutil.copytree(unbroken, broken)
+    shutil.rmtree(broken / "checkpoints" / "step-000006")
+    (broken / "card.json").unlink()
+    run(*common, *kind, "--output_dir", broken, "--resume")
+    ours, theirs = weights(broken), weights(unbroken)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    _, err = run(*common, *kind, "--alpha", 3, "--output_dir", broken, "--resume", "--steps", 7, code=2)
+    assert "adapter lokr on unet (rank 3, alpha 2)" in err
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
 def test_ctrl_c_saves_and_resume_goes_on(finished: tuple[Path, str], common: list[object], tmp_path: Path) -> None:
     folder = tmp_path / "stopped"
@@ -200,9 +216,13 @@ def test_without_captions_the_base_is_to_stay_as_it_is(common: list[object], tmp
 
 CHOICES = {
     "sdxl": (["--precision", "bf16"], {"lora_unet_input_blocks_", "lora_unet_output_blocks_"}),
-    "dora": (["--adapter", "dora", "--gradient_accumulation", "2", "--optimizer", "adamw"], {"lora_unet_mid_block_"}),
+    "dora": (["--kind", "dora", "--gradient_accumulation", "2", "--optimizer", "adamw"], {"lora_unet_mid_block_"}),
+    "loha": (
+        ["--kind", "loha", "--blocks", "up_blocks.1=2/1", "mid_block", "--convolutions", "true"],
+        {"lora_unet_mid_block_resnets_", "lora_unet_up_blocks_1_"},
+    ),
     "text-encoder": (
-        ["--text_encoder", "true", "--cache_text", "false", "--convolutions", "true", "--precision", "bf16"],
+        ["--blocks", "unet", "text_encoder", "--cache_text", "false", "--convolutions", "true", "--precision", "bf16"],
         {"lora_te_text_model_encoder_layers_", "lora_unet_down_blocks_0_resnets_0_conv1"},
     ),
 }
@@ -218,8 +238,8 @@ def test_other_bases_and_adapters_go_through_to_the_end(
     out, _ = run(*common, *base, *flags, "--steps", 2, "--output_dir", tmp_path / "run")
     learned = load_file(tmp_path / "run" / "red-dress.safetensors")
     for prefix in prefixes:
-        # A LoRA starts with its `up` at zero; a DoRA is written as whole differences.
-        ends = (".lora_up.weight", ".diff")
+        # What starts at zero; a DoRA is written as whole differences.
+        ends = (".lora_up.weight", ".diff", ".hada_w2_b")
         changes = [tensor for name, tensor in learned.items() if name.startswith(prefix) and name.endswith(ends)]
         assert changes
         assert any(tensor.any() for tensor in changes)
@@ -274,8 +294,10 @@ def test_an_output_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
-        (["--text_encoder", "true"], "--cache_text false"),
+        (["--blocks", "unet", "text_encoder=4"], "--cache_text false"),
         (["--learning_rat", "1"], "--learning_rate"),
+        (["--kind", "lohas"], "one of lora, rslora, dora, loha, lokr"),
+        (["--base", "tiny", "--blocks", "mid_blok"], "no mid_blok; the nearest is mid_block"),
         (["--resume", "--overwrite"], "contradict"),
         (["--resume"], "no checkpoint to resume"),
         (["--batch_size", "0"], "batch_size is 0"),
