@@ -77,8 +77,8 @@ class Probe:
 
 
 def _some_tokens(config: Any, generator: torch.Generator) -> Tensor:
-    tokens = torch.randint(0, config.vocab_size - 2, (1, 77), generator=generator)
-    tokens[0, 0], tokens[0, -1] = config.vocab_size - 2, config.vocab_size - 1  # start and end, as CLIP has them
+    tokens = torch.randint(0, config.vocab_size - 2, (1, 1, 77), generator=generator)
+    tokens[..., 0], tokens[..., -1] = config.vocab_size - 2, config.vocab_size - 1  # start and end, as CLIP has them
     return tokens
 
 

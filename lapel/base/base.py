@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from lapel.base.families import INPAINTING_CHANNELS, Family
-from lapel.base.prompts import encode_tokens
+from lapel.base.prompts import encode_tokens, tokens_of, windows_taken
 from lapel.base.settings import Precision
 from lapel.files import sha256
 
@@ -122,26 +122,21 @@ class Base:
         return self.latent_stride * 2 ** (len(self.unet.config.block_out_channels) - 1)
 
     @torch.no_grad()
-    def encode_text(self, captions: Sequence[str]) -> dict[str, Tensor]:
-        """Encode captions as the family's stock pipeline encodes prompts; what exceeds 77 tokens is cut off.
+    def encode_text(self, captions: Sequence[str], windows: int | None = None) -> dict[str, Tensor]:
+        """Encode captions as the family's stock pipeline encodes prompts, beyond 75 tokens in several windows.
+
+        Args:
+            windows: how many each caption gets; as many as the longest takes unless given.
 
         Returns:
-            `prompt_embeds` (n, 77, c) and, for SDXL, `pooled_prompt_embeds` (n, d), in the text encoders' precision.
+            `prompt_embeds` (n, 77 * windows, c) and, for SDXL, `pooled_prompt_embeds` (n, d), in the text encoders'
+            precision.
         """
-        return self.encode_tokens(self.tokenize(captions))
+        return self.encode_tokens(self.tokenize(captions, windows))
 
-    def tokenize(self, captions: Sequence[str]) -> list[Tensor]:
-        """Token numbers (n, 77) of the captions, one tensor for each text encoder."""
-        return [
-            tokenizer(
-                list(captions),
-                padding="max_length",
-                max_length=tokenizer.model_max_length,
-                truncation=True,
-                return_tensors="pt",
-            ).input_ids
-            for tokenizer in self.tokenizers
-        ]
+    def tokenize(self, captions: Sequence[str], windows: int | None = None) -> list[Tensor]:
+        """Token numbers (n, windows, 77) of the captions, one tensor for each text encoder; see `encode_text`."""
+        return tokens_of(self.tokenizers, captions, windows or windows_taken(self.tokenizers, captions))
 
     def encode_tokens(self, tokens: Sequence[Tensor]) -> dict[str, Tensor]:
         """`encode_text` from token numbers, with gradients, for training the text encoders."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -16,25 +16,25 @@ _LOOK_BACK = 20
 
 
 def encode_tokens(encoders: Sequence[Any], tokens: Sequence[Tensor]) -> dict[str, Tensor]:
-    """Encode token numbers, with gradients.
+    """Encode token numbers, with gradients, each window by itself.
 
     Args:
         encoders: a family's text encoders, one or two.
-        tokens: (n, 77) for each.
+        tokens: (n, windows, 77) for each.
 
     Returns:
-        `prompt_embeds` (n, 77, c) and, of two encoders, `pooled_prompt_embeds` (n, d).
+        `prompt_embeds` (n, 77 * windows, c) and, of two encoders, `pooled_prompt_embeds` (n, d), the first window's.
     """
+    n, windows, _ = tokens[0].shape
+    flat = [ids.flatten(0, 1).to(encoder.device) for encoder, ids in zip(encoders, tokens, strict=True)]
     if len(encoders) == 1:
-        return {"prompt_embeds": encoders[0](tokens[0].to(encoders[0].device))[0]}
+        return {"prompt_embeds": encoders[0](flat[0])[0].unflatten(0, (n, windows)).flatten(1, 2)}
     # SDXL (Podell et al., 2023): the last layer but one of both, side by side, and the second's pooled output.
-    outputs = [
-        encoder(ids.to(encoder.device), output_hidden_states=True)
-        for encoder, ids in zip(encoders, tokens, strict=True)
-    ]
+    outputs = [encoder(ids, output_hidden_states=True) for encoder, ids in zip(encoders, flat, strict=True)]
+    embeds = torch.cat([output.hidden_states[-2] for output in outputs], dim=-1)
     return {
-        "prompt_embeds": torch.cat([output.hidden_states[-2] for output in outputs], dim=-1),
-        "pooled_prompt_embeds": outputs[-1][0],
+        "prompt_embeds": embeds.unflatten(0, (n, windows)).flatten(1, 2),
+        "pooled_prompt_embeds": outputs[-1][0].unflatten(0, (n, windows))[:, 0],
     }
 
 
@@ -51,33 +51,37 @@ def windows_of(tokenizer: Any, prompt: str) -> list[list[int]]:
     return [*windows, numbers]
 
 
-@torch.no_grad()
-def encode_windows(
-    tokenizers: Sequence[Any], encoders: Sequence[Any], prompts: Sequence[str], count: int
-) -> dict[str, Tensor]:
-    """Encode prompts of any length in `count` windows each; what is shorter is followed by empty ones.
+def windows_taken(tokenizers: Sequence[Any], prompts: Iterable[str]) -> int:
+    """How many windows the longest of the prompts takes."""
+    return max(len(windows_of(tokenizer, prompt)) for prompt in prompts for tokenizer in tokenizers)
 
-    Returns:
-        `prompt_embeds` (n, 77 * count, c) and, of two encoders, `pooled_prompt_embeds` (n, d), the first window's.
+
+def tokens_of(tokenizers: Sequence[Any], prompts: Sequence[str], count: int) -> list[Tensor]:
+    """Token numbers (n, count, 77) for each tokenizer; after a prompt's own windows come empty ones.
 
     Raises:
         ValueError: a prompt that takes more windows.
     """
-    split = [[windows_of(tokenizer, prompt) for prompt in prompts] for tokenizer in tokenizers]
-    if any(len(windows) > count for prompt_windows in split for windows in prompt_windows):
-        raise ValueError(f"a prompt takes more than {count} windows")
-    parts = []
-    for place in range(count):
-        tokens = [
-            torch.tensor(
-                [_framed(tokenizer, windows[place] if place < len(windows) else []) for windows in all_windows]
-            )
-            for tokenizer, all_windows in zip(tokenizers, split, strict=True)
-        ]
-        parts.append(encode_tokens(encoders, tokens))
-    joined = {"prompt_embeds": torch.cat([part["prompt_embeds"] for part in parts], dim=1)}
-    pooled = "pooled_prompt_embeds"
-    return joined | ({pooled: parts[0][pooled]} if pooled in parts[0] else {})
+    found = []
+    for tokenizer in tokenizers:
+        split = [windows_of(tokenizer, prompt) for prompt in prompts]
+        if any(len(windows) > count for windows in split):
+            raise ValueError(f"a prompt takes more than {count} windows")
+        padded = [[*windows, *[[]] * (count - len(windows))] for windows in split]
+        found.append(torch.tensor([[_framed(tokenizer, window) for window in windows] for windows in padded]))
+    return found
+
+
+@torch.no_grad()
+def encode_windows(
+    tokenizers: Sequence[Any], encoders: Sequence[Any], prompts: Sequence[str], count: int
+) -> dict[str, Tensor]:
+    """`encode_tokens` of prompts of any length, in `count` windows each; without gradients.
+
+    Raises:
+        ValueError: a prompt that takes more windows.
+    """
+    return encode_tokens(encoders, tokens_of(tokenizers, prompts, count))
 
 
 def _framed(tokenizer: Any, numbers: Sequence[int] = ()) -> list[int]:

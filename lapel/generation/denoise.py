@@ -73,11 +73,11 @@ def _batches(pipeline: Any, jobs: Sequence[Job], size: int) -> list[tuple[int, l
     A prompt is encoded in the windows that it and its negative take, whatever is drawn beside it: more empty ones would
     change its image.
     """
-    from lapel.base.prompts import windows_of
+    from lapel.base.prompts import windows_taken
 
     batches: list[tuple[int, list[Job]]] = []
     for job in jobs:
-        windows = max(len(windows_of(pipeline.tokenizer, prompt)) for prompt in job[:2])
+        windows = windows_taken([pipeline.tokenizer], job[:2])
         if batches and batches[-1][0] == windows and len(batches[-1][1]) < size:
             batches[-1][1].append(job)
         else:

@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
+from lapel.base.prompts import windows_taken
 from lapel.errors import UserError
 from lapel.training.data import Example
 
@@ -100,7 +101,10 @@ def cache_folder(given: Path | None) -> Path:
 
 
 def text_of(base: Base, captions: Sequence[str], cache: bool, cache_dir: Path) -> Text:
-    """The text of captions by their numbers: from the cache, or through the text encoders at every step."""
+    """The text of captions by their numbers: from the cache, or through the text encoders at every step.
+
+    Captions of any length: all of them get the windows that the longest takes, as prompts do that are drawn together.
+    """
     return _cached_text(base, captions, cache_dir) if cache else _live_text(base, captions)
 
 
@@ -108,12 +112,13 @@ def _cached_text(base: Base, captions: Sequence[str], cache_dir: Path) -> Text:
     """The captions encoded once: the text encoders are not needed any more."""
     from datasets import Dataset
 
+    windows = windows_taken(base.tokenizers, captions)
     digest = _digest(*base.text_encoders)
-    digest.update(repr(list(captions)).encode())
+    digest.update(f"{list(captions)!r} in {windows}".encode())
     rows = Dataset.from_dict({"caption": list(captions)})
     encoded = _cached(
         rows,
-        lambda row: {name: tensor[0] for name, tensor in base.encode_text([row["caption"]]).items()},
+        lambda row: {name: tensor[0] for name, tensor in base.encode_text([row["caption"]], windows).items()},
         digest.hexdigest(),
         cache_dir,
     )

@@ -70,7 +70,7 @@ def test_windows_break_at_a_near_comma(tiny: Base) -> None:
 def skipping(base: Base, captions: list[str], skip: int) -> torch.Tensor:
     """What WebUI computes: the hidden state that many from the end, normed."""
     encoder = base.text_encoders[0]
-    output = encoder(base.tokenize(captions)[0], output_hidden_states=True)
+    output = encoder(base.tokenize(captions)[0][:, 0], output_hidden_states=True)
     if skip == 1:
         return output.last_hidden_state
     return getattr(encoder, "text_model", encoder).final_layer_norm(output.hidden_states[-skip])

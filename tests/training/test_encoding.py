@@ -12,6 +12,7 @@ from PIL import Image
 
 from lapel.base.base import Base
 from lapel.base.load import load_base
+from lapel.base.prompts import encode_windows
 from lapel.base.settings import BaseSettings
 from lapel.errors import UserError
 from lapel.training.encoding import encode_photos, text_of
@@ -97,3 +98,32 @@ def test_cached_text_is_live_text_without_the_encoders_gradients(base: Base, tmp
     assert cached.keys() == live.keys() == {"prompt_embeds"}
     torch.testing.assert_close(cached["prompt_embeds"], live["prompt_embeds"], rtol=1e-4, atol=1e-5)
     assert torch.equal(cached["prompt_embeds"][1], cached["prompt_embeds"][2])
+
+
+def test_long_captions_get_the_windows_that_a_prompt_gets(base: Base, tmp_path: Path) -> None:
+    """Every caption of the run the same number, the dropped one too; cached, live and drawn alike."""
+    long = "a red dress, " + "a " * 90
+    captions = [long, "a hat", ""]
+    cached = text_of(base, captions, True, tmp_path)(torch.arange(3))["prompt_embeds"]
+    drawn = encode_windows(base.tokenizers, base.text_encoders, captions, 2)["prompt_embeds"]
+    assert cached.shape == (3, 154, base.unet.config.cross_attention_dim)
+    torch.testing.assert_close(cached, drawn, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(text_of(base, captions, False, tmp_path)(torch.arange(3))["prompt_embeds"], drawn)
+    assert not torch.allclose(cached[0, 77:], cached[1, 77:])  # the end of the caption is there
+    short = text_of(base, captions[1:], True, tmp_path)(torch.arange(2))["prompt_embeds"]
+    assert short.shape == (2, 77, cached.shape[-1])
+    latents, timestep = torch.zeros(1, 4, 8, 8), torch.tensor([500])
+    predicted = base.unet(latents, timestep, **base.unet_conditions({"prompt_embeds": cached[:1]})).sample
+    cut = base.unet(latents, timestep, **base.unet_conditions({"prompt_embeds": cached[:1, :77]})).sample
+    assert not torch.allclose(predicted, cut)
+
+
+def test_text_encoders_learn_from_the_end_of_a_long_caption(base: Base, tmp_path: Path) -> None:
+    weight = base.text_encoders[0].get_input_embeddings().weight
+    weight.requires_grad_(True)
+    try:
+        embeds = text_of(base, ["a " * 100], False, tmp_path)(torch.tensor([0]))["prompt_embeds"]
+        (gradient,) = torch.autograd.grad(embeds[:, 77:].sum(), weight)
+        assert gradient.any()
+    finally:
+        weight.requires_grad_(False)
