@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from lapel.base.find import check_base
 from lapel.base.settings import BaseSettings
 from lapel.errors import UserError, run_program
-from lapel.files import require_writable, written_whole
+from lapel.files import require_writable, sha256, written_whole
 from lapel.generation import Provenance, Request, WearSettings, WornAdapter, generate, save_image
 from lapel.quiet import quiet
 from lapel.report.card import read_card
@@ -39,6 +39,7 @@ def main() -> None:
         vae=settings.vae or cards[0].get("vae"),
         clip_skip=settings.clip_skip or cards[0].get("clip_skip", 1),
         precision=settings.precision,
+        embedding=settings.embedding,
     )
     check_base(base_settings)
     require_writable(settings.output_dir)
@@ -87,7 +88,7 @@ def base_of(settings: WearSettings, card: Card) -> str:
 
 
 def check_fit(base: Base, adapters: list[Path], cards: list[Card]) -> None:
-    """Refuse adapters of another family; warn of those made on another base of the same one.
+    """Refuse adapters of another family; warn of those made on another base, or with others that are not worn now.
 
     Raises:
         UserError: an adapter for another family than the base's.
@@ -101,6 +102,15 @@ def check_fit(base: Base, adapters: list[Path], cards: list[Card]) -> None:
             print(
                 f"warning: {path}: made on {made_on} with hash {card['base_hash'][:10]}, not {base.hash[:10]} as "
                 f"{base.name} has; the garment may look different",
+                file=sys.stderr,
+            )
+        for word in (word for word in card.get("embeddings", {}) if word not in base.embeddings):
+            print(f"warning: {path}: made with the word {word}; give its file with --embedding", file=sys.stderr)
+        present = {sha256(other) for other in adapters} if card.get("worn") else set()
+        for missing in (worn for worn in card.get("worn", []) if worn["hash"] not in present):
+            print(
+                f"warning: {path}: made while the base wore {missing['name']} at {missing['weight']:g}; wear it too, "
+                "with --adapter and --weight",
                 file=sys.stderr,
             )
 

@@ -95,7 +95,7 @@ def main() -> None:
         __doc__ or "", ExportSettings, argv=["--file", *argv] if argv and not argv[0].startswith("-") else argv
     )
     quiet()
-    from lapel.adapters.read import is_adapter
+    from lapel.adapters.find import is_adapter
 
     adapters = [name for name in settings.file if is_adapter(Path(name))]
     if adapters and len(adapters) < len(settings.file):

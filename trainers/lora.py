@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lapel.adapters.find import check_worn
 from lapel.adapters.settings import AdapterSettings
 from lapel.base.settings import BaseSettings
 from lapel.errors import UserError, run_program
@@ -43,6 +44,7 @@ def main() -> None:
     settings = Settings(*read_settings(__doc__ or "", *CLASSES, argv=with_preset(sys.argv[1:])))
     if settings.adapter.text_encoder and settings.objective.cache_text:
         raise UserError("--blocks names a text encoder, which --cache_text gives up: add --cache_text false")
+    check_worn(settings.base)
     listing = check_garment_dir(settings.photos)
     folder = RunFolder(settings.run.output_dir or Path("runs") / listing.name)
     require_writable(folder.path)
@@ -57,13 +59,13 @@ def train(settings: Settings, folder: RunFolder, checkpoint: Path | None) -> Non
     clock = Clock.from_launch()
     with clock.phase("imports"):
         quiet()
+        from lapel.adapters.fuse import load_fused_base
         from lapel.adapters.targets import layer_sizes
-        from lapel.base.load import load_base
         from lapel.training.launch import device, make_accelerator
         from lapel.training.loop import learn
         from lapel.training.samples import Samples, drawing
     with clock.phase("load"):
-        base = load_base(settings.base, device())
+        base = load_fused_base(settings.base, device())
         layer_sizes(base.models, settings.adapter)  # refuses blocks that this base has not
         resumed_at = step_of(checkpoint) if checkpoint else 0
         settings.base.precision = base.precision  # what the machine settled is part of what repeats the run
@@ -182,16 +184,16 @@ def begin(lesson: Lesson, settings: Settings, folder: RunFolder, checkpoint: Pat
 def export(base: Base, settings: Settings, garment: GarmentFolder, folder: RunFolder, clock: Clock) -> None:
     """Write the adapter for all front ends, prove that the files hold what was learned, and tell about the run."""
     from lapel.adapters.export import save_adapter
+    from lapel.adapters.fuse import reload_fused_encoders
     from lapel.adapters.verify import reading_lines, verify_adapter
-    from lapel.base.load import reload_encoders
     from lapel.report import write_card, write_report, write_sidecars
 
     with clock.phase("export"):
         resolution = settings.photos.resolution or base.resolution
-        metadata = file_metadata(settings, garment, resolution, sum(clock.seconds.values()))
+        metadata = file_metadata(settings, garment, base, resolution, sum(clock.seconds.values()))
         files = save_adapter(base, folder.path, file_name(garment.name), metadata)
         if not base.text_encoders:
-            reload_encoders(base, settings.base)
+            reload_fused_encoders(base, settings.base)
         proof = reading_lines(verify_adapter(base, files))
     with clock.phase("report"):
         card = write_card(folder.path, card_facts(settings, garment, base, files, clock.seconds))

@@ -7,6 +7,9 @@ from typing import Literal
 
 Layout = Literal["kohya", "diffusers", "peft"]
 
+PARTS = ("unet", "text_encoder", "text_encoder_2")
+"""The models of a base that an adapter can change, as pipelines name them."""
+
 DOWN, UP, MID = "lora_down.weight", "lora_up.weight", "lora_mid.weight"
 
 KINDS: tuple[str, ...] = (

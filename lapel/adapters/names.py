@@ -13,11 +13,11 @@ from typing import Any
 
 from torch import nn
 
+from lapel.adapters.kinds import PARTS
 from lapel.base.configs import TEXT_CONFIGS, UNET_CONFIGS, text_config
 from lapel.base.families import FAMILIES, Family
 from lapel.base.ldm import ldm_name, published_name
 
-PARTS = ("unet", "text_encoder", "text_encoder_2")
 UNET_PREFIX = "lora_unet_"
 
 

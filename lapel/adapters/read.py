@@ -11,12 +11,13 @@ from typing import Any
 
 from torch import tensor
 
+from lapel.adapters.find import adapter_files
 from lapel.adapters.kinds import (
     DOWN,
     ENDINGS,
     KINDS,
+    PARTS,
     PEFT_CONFIG,
-    PEFT_FILE,
     PEFT_PREFIX,
     UP,
     Layout,
@@ -24,7 +25,7 @@ from lapel.adapters.kinds import (
     stated_family,
 )
 from lapel.adapters.layers import Layers, is_whole
-from lapel.adapters.names import PARTS, Names, family_names
+from lapel.adapters.names import Names, family_names
 from lapel.base.ldm import published_name
 from lapel.base.weights import WeightFile, open_weights
 from lapel.errors import UserError
@@ -52,7 +53,7 @@ def read_adapter(path: Path, names: Names | None = None) -> Adapter:
     Raises:
         UserError: the file is missing, damaged, no adapter, or has keys that fit no layer; all in one line.
     """
-    files = [open_weights(file) for file in _files(path)]
+    files = [open_weights(file) for file in adapter_files(path)]
     layout = layout_of(key for file in files for key in file.shapes)
     if layout is None:
         raise UserError(f"{path}: not an adapter (no layers of a LoRA or its kin, in any layout)")
@@ -65,26 +66,6 @@ def read_adapter(path: Path, names: Names | None = None) -> Adapter:
         _add_alphas(found, file.metadata, config)
         layers |= found
     return Adapter(path, layout, names, layers, files[0].metadata, spelling)
-
-
-def is_adapter(path: Path) -> bool:
-    """Whether a file or folder holds an adapter, by its keys; a base is none.
-
-    Raises:
-        UserError: a file that is damaged.
-    """
-    if path.is_dir():
-        return any((path / part / PEFT_FILE).is_file() for part in ("", *PARTS))
-    return path.is_file() and layout_of(open_weights(path).shapes) is not None
-
-
-def _files(path: Path) -> list[Path]:
-    if path.is_file():
-        return [path]
-    found = [file for part in ("", *PARTS) if (file := path / part / PEFT_FILE).is_file()]
-    if not found:
-        raise UserError(f"{path}: no such adapter; give a .safetensors file, or a folder that peft wrote")
-    return found
 
 
 def _layers(file: WeightFile, layout: Layout, names: Names, spelling: dict[str, str]) -> Layers:

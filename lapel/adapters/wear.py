@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from lapel.adapters.diffusers_layout import diffusers_holds
+from lapel.adapters.kinds import PARTS
 from lapel.adapters.layers import has_one_alpha, is_low_rank
 from lapel.adapters.merge import merge
-from lapel.adapters.names import PARTS, Names, layer_modules, names_of, skipped_layers
+from lapel.adapters.names import Names, layer_modules, names_of, skipped_layers
 from lapel.adapters.read import Adapter, read_adapter
 from lapel.base.families import family_of
 from lapel.errors import UserError

@@ -27,6 +27,20 @@ DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfl
 PipelineKind = Literal["text2img", "img2img", "inpaint"]
 
 
+@dataclass(frozen=True)
+class Worn:
+    """An adapter that is fused into a base."""
+
+    name: str
+    """Of the file."""
+    weight: float
+    hash: str
+    """SHA-256 of the file's bytes."""
+
+    def __str__(self) -> str:
+        return f"{self.name} at {self.weight:g} ({self.hash[:12]})"
+
+
 @dataclass
 class Base:
     """The frozen parts of one base, on one device.
@@ -55,6 +69,11 @@ class Base:
     """Another VAE than the base's own, as it was asked for."""
     clip_skip: int = 1
     """As WebUI counts: 1 where the text encoders are whole."""
+    worn: tuple[Worn, ...] = ()
+    """Adapters that `lapel.adapters.fuse` added to the weights, in that order; `hash` is the base's without them."""
+
+    embeddings: dict[str, str] = field(default_factory=dict)
+    """Words of textual inversions that the text encoders were taught, and their files' SHA-256."""
 
     @property
     def models(self) -> dict[str, Any]:

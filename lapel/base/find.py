@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from lapel.base.embeddings import check_embeddings
 from lapel.base.families import FAMILIES, INPAINTING_CHANNELS, Family, family_of
 from lapel.base.settings import BaseSettings
 from lapel.base.single_file import SUFFIXES, open_single_file
@@ -30,6 +31,7 @@ def check_base(settings: BaseSettings, inpainting: bool = False) -> None:
         UserError: files or folders that are missing, of an unknown kind, or truncated.
     """
     place = base_place(settings)
+    check_embeddings(settings.embedding)
     if settings.vae is not None:
         place_of(settings.vae, "--vae")
     if isinstance(place, str):

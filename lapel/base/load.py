@@ -13,6 +13,7 @@ from diffusers.models.attention_processor import AttnProcessor
 
 from lapel.base.base import DTYPES, Base
 from lapel.base.configs import ZERO_TERMINAL_SNR
+from lapel.base.embeddings import embed
 from lapel.base.families import Family
 from lapel.base.find import base_place, folder_family, place_of, require_kind
 from lapel.base.parts import LEFT_OUT, Parts, Wanted, folder_parts, single_file_parts
@@ -54,7 +55,9 @@ def load_base(settings: BaseSettings, device: torch.device | str = "cpu", inpain
             weight_files = [folder]
         parts.sampler = _stated(parts.sampler, settings)
         _skip_layers(parts.text_encoders, family, settings)
-    return _assemble(parts, family, settings, weight_files, device, _licence(folder))
+    base = _assemble(parts, family, settings, weight_files, device, _licence(folder))
+    embed(base, settings.embedding)
+    return base
 
 
 def reload_encoders(base: Base, settings: BaseSettings) -> None:
@@ -69,9 +72,10 @@ def reload_encoders(base: Base, settings: BaseSettings) -> None:
         else:
             parts = single_file_parts(open_single_file(source), wanted, unet=base.unet)
     _skip_layers(parts.text_encoders, base.family, settings)
-    base.vae, base.text_encoders = parts.vae, parts.text_encoders
+    base.vae, base.text_encoders, base.tokenizers = parts.vae, parts.text_encoders, parts.tokenizers
     _settle([base.vae, *base.text_encoders], settings, base.device)
     guard(base.vae)
+    embed(base, settings.embedding)
 
 
 def _skip_layers(encoders: list[Any], family: Family, settings: BaseSettings) -> None:

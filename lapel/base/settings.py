@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -25,6 +26,12 @@ class BaseSettings:
     """Layers that the text encoder of a Stable Diffusion 1.x base ends before its last, counted as WebUI counts: 1 is
     none, 2 is what many anime models were trained with. 2.x and XL always end one before, whatever WebUI is set to, so
     that 1 and 2 mean the same there."""
+    wear: list[str] = field(default_factory=list)
+    """Adapters of any layout and kind that the base wears while it is trained on and samples are drawn, each `FILE` or
+    `FILE=WEIGHT`: they are added to its weights. What is learned comes on top, and holds nothing of them."""
+    embedding: list[Path] = field(default_factory=list)
+    """Textual inversions (.safetensors, .pt or .bin of WebUI or diffusers) for captions and prompts; the word for one
+    is its file's name, or, in diffusers' layout, the name inside."""
     prediction_type: Literal["epsilon", "v_prediction"] | None = None
     """What the UNet predicts; unless given, as the base's files say."""
     zero_terminal_snr: bool | None = None
@@ -38,3 +45,17 @@ class BaseSettings:
     def __post_init__(self) -> None:
         if self.clip_skip < 1:
             raise ValueError(f"clip_skip is {self.clip_skip}; it must be 1 or more")
+
+    @property
+    def worn(self) -> list[tuple[Path, float]]:
+        """The adapters of `wear`, each with its weight: 1 unless given."""
+        return [_weighed(text) for text in self.wear]
+
+
+def _weighed(text: str) -> tuple[Path, float]:
+    """FILE or FILE=WEIGHT; a file whose name ends like that is the file."""
+    name, equals, weight = text.rpartition("=")
+    try:
+        return (Path(name), float(weight)) if equals and not Path(text).exists() else (Path(text), 1.0)
+    except ValueError:
+        return Path(text), 1.0

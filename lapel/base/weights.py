@@ -78,7 +78,7 @@ def open_weights(path: Path) -> WeightFile:
         header = read_header(path)
         metadata = header.pop("__metadata__", {})
         return WeightFile(path, {name: tuple(entry["shape"]) for name, entry in header.items()}, metadata)
-    tensors = _tensors_of(_read_pickle(path))
+    tensors = _tensors_of(read_pickle(path))
     if not tensors:
         raise UserError(f"{path}: holds no tensors by name; give a checkpoint")
     _require_plain_names(path, tensors)
@@ -161,7 +161,12 @@ def _is_counts(value: Any) -> TypeGuard[list[int]]:
     return isinstance(value, list) and all(type(item) is int and item >= 0 for item in value)
 
 
-def _read_pickle(path: Path) -> Any:
+def read_pickle(path: Path) -> Any:
+    """What `torch.save` wrote, as far as it is tensors, numbers, text, and tables and lists of these.
+
+    Raises:
+        UserError: the file is no pickle, is damaged, or needs more to be read.
+    """
     import pickle
 
     import torch

@@ -33,6 +33,10 @@ class WearSettings:
     clip_skip: int | None = None
     """As WebUI counts: 1 for the whole text encoder; what the first adapter's card says where not given."""
 
+    embedding: list[Path] = field(default_factory=list)
+    """Textual inversions (.safetensors, .pt or .bin of WebUI or diffusers) for the prompts; the word for one is its
+    file's name, or, in diffusers' layout, the name inside."""
+
     precision: Precision | None = None
     """Of the base; bf16 where not given, or fp32 for `tiny` where the processor has no bf16 products."""
 

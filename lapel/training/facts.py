@@ -60,6 +60,8 @@ def start_table(
         "optimizer": f"{optimizer.optimizer}, rate {optimizer.learning_rate:g}, {optimizer.schedule}",
         "run folder": str(run_folder),
     }
+    if added := wearing(base):
+        rows["base"] += f", wearing {added}"
     if base.name == "tiny":
         rows["base"] += "\n              tiny is for trying out: give a real model with --base"
     lines = [f"  {name:<12}{text}" for name, text in rows.items()]
@@ -71,12 +73,20 @@ def _counted(items: Any) -> str:
     return ", ".join(f"{count} x {item}" if len(counts) > 1 else str(item) for item, count in counts.most_common())
 
 
+def wearing(base: Base) -> str:
+    """The adapters that are fused into a base, and the textual inversions that it was taught, in words."""
+    words = (f"the word {word} ({digest[:12]})" for word, digest in base.embeddings.items())
+    return ", ".join([*map(str, base.worn), *words])
+
+
 def file_name(garment: str) -> str:
     """The garment's name without what WebUI's `<lora:NAME:WEIGHT>` and file systems give a meaning to."""
     return re.sub(r'[<>:"/\\|?*,\s]+', "-", garment).strip("-.") or "garment"
 
 
-def file_metadata(settings: Settings, garment: GarmentFolder, resolution: int, seconds: float) -> dict[str, str]:
+def file_metadata(
+    settings: Settings, garment: GarmentFolder, base: Base, resolution: int, seconds: float
+) -> dict[str, str]:
     """Fields of the exported files' headers, as kohya's trainer names them, which front ends show.
 
     `resolution` is the training size in pixels, `seconds` how long the run took.
@@ -105,6 +115,7 @@ def file_metadata(settings: Settings, garment: GarmentFolder, resolution: int, s
         "ss_batch_size_per_device": str(optimizer.batch_size),
         "ss_gradient_accumulation_steps": str(optimizer.gradient_accumulation),
         "ss_min_snr_gamma": str(settings.objective.min_snr_gamma),
+        **({"ss_training_comment": f"on a base that wears {added}"} if (added := wearing(base)) else {}),
         "ss_caption_dropout_rate": f"{settings.objective.caption_dropout:g}",
         "ss_seed": str(optimizer.seed),
         "ss_training_started_at": f"{finished - seconds:.3f}",
@@ -129,6 +140,8 @@ def card_facts(
         "prediction_type": base.prediction_type,
         "clip_skip": base.clip_skip,
         "vae": base.vae_name,
+        "embeddings": base.embeddings,
+        "worn": [dataclasses.asdict(worn) for worn in base.worn],
         "views": sorted({view for view in garment.photos["view"] if view}),
         "photos": len(garment.photos),
         "steps": settings.optimizer.steps,
@@ -142,7 +155,8 @@ def identity(settings: Settings, base: Base, seen: str) -> dict[str, str]:
     """What must be the same for a checkpoint to go on: `seen` names the photos' content."""
     optimizer = settings.optimizer
     return {
-        "base": f"{base.name} ({base.hash[:12]}), clip skip {base.clip_skip}, VAE {base.vae_name or 'of its own'}",
+        "base": f"{base.name} ({base.hash[:12]}), clip skip {base.clip_skip}, VAE {base.vae_name or 'of its own'}, "
+        f"wearing {wearing(base) or 'nothing'}",
         "adapter": settings.adapter.words,
         "optimizer": optimizer.optimizer,
         "seed": str(optimizer.seed),

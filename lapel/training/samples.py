@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lapel.adapters.fuse import reload_fused_encoders
 from lapel.base.base import Base
-from lapel.base.load import reload_encoders
 from lapel.base.settings import BaseSettings
 from lapel.files import written_whole
 from lapel.generation import Request, generate_together, save_image
@@ -26,7 +26,7 @@ def drawing(base: Base, settings: BaseSettings) -> Iterator[DiffusionPipeline]:
     """A pipeline on the base as it is now, adapter included; encoders that were released come back for the while."""
     released = not base.text_encoders
     if released:
-        reload_encoders(base, settings)
+        reload_fused_encoders(base, settings)
     try:
         yield base.pipeline()
     finally:

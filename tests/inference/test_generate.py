@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from lapel.base.shapes import random_base
 from lapel.files import sha256
@@ -69,6 +70,22 @@ def test_another_base_is_warned_of(adapter: Path, tmp_path: Path) -> None:
     done = _run("--adapter", adapter, adapter, "--weight", 0.5, 0.5, "--prompt", "{garment}", *settings)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("warning: ") == 2
+
+
+def test_what_was_worn_in_training_is_asked_for(adapter: Path, tmp_path: Path) -> None:
+    for file in (adapter, adapter.parent / "card.json"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    card = json.loads((tmp_path / "card.json").read_text(encoding="utf-8"))
+    other = tmp_path / "other.safetensors"
+    save_file({key: value / 2 for key, value in load_file(adapter).items()}, other)
+    card["worn"] = [{"name": other.name, "weight": 0.8, "hash": sha256(other)}]
+    (tmp_path / "card.json").write_text(json.dumps(card), encoding="utf-8")
+    settings = ("--prompt", "{garment}", "--steps", 1, "--output_dir", tmp_path / "out")
+    alone = _run("--adapter", tmp_path / adapter.name, *settings)
+    assert "while the base wore other.safetensors at 0.8; wear it too" in alone.stderr
+    both = _run("--adapter", tmp_path / adapter.name, other, "--weight", 1, 0.8, *settings)
+    assert both.returncode == alone.returncode == 0
+    assert "wear it too" not in both.stderr
 
 
 def test_errors_are_one_line_each_and_exit_with_2(adapter: Path, tmp_path: Path) -> None:

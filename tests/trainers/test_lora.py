@@ -17,9 +17,11 @@ import pytest
 import torch
 import yaml
 from PIL import Image, ImageDraw
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from lapel.base.shapes import random_base
+from lapel.files import sha256
 from lapel.photos import PhotoSettings
 from lapel.settings import read_settings
 from lapel.training.facts import file_name
@@ -143,6 +145,24 @@ def test_a_resumed_run_equals_an_unbroken_one_bit_for_bit(
     diffusers_file = "pytorch_lora_weights.safetensors"
     assert (broken / diffusers_file).read_bytes()[-4096:] == (unbroken / diffusers_file).read_bytes()[-4096:]
     assert losses(broken) == losses(unbroken)
+
+
+@pytest.mark.slow
+def test_a_run_on_a_base_that_wears_something(common: list[object], tmp_path: Path) -> None:
+    stem = "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn2_to_v"
+    other = tmp_path / "other.safetensors"
+    save_file({f"{stem}.lora_down.weight": torch.ones(2, 192), f"{stem}.lora_up.weight": torch.ones(128, 2)}, other)
+    out, _ = run(*common, "--wear", f"{other}=0.5", "--output_dir", tmp_path / "run", "--steps", 3)
+    digest = sha256(other)
+    assert f"wearing other.safetensors at 0.5 ({digest[:12]})" in out
+    card = json.loads((tmp_path / "run" / "card.json").read_text(encoding="utf-8"))
+    assert card["worn"] == [{"name": "other.safetensors", "weight": 0.5, "hash": digest}]
+    with safe_open(tmp_path / "run" / "red-dress.safetensors", "pt") as file:
+        assert "wears other.safetensors at 0.5" in file.metadata()["ss_training_comment"]
+    _, err = run(*common, "--wear", other, "--output_dir", tmp_path / "run", "--steps", 4, "--resume", code=2)
+    assert "wearing other.safetensors at 0.5" in err
+    _, err = run(*common, "--wear", tmp_path / "gone.safetensors", "--output_dir", tmp_path / "run", code=2)
+    assert "gone.safetensors: no such adapter" in err
 
 
 @pytest.mark.slow
