@@ -33,6 +33,7 @@ class Embedding:
 
     path: Path
     word: str
+    """In lower case, as CLIP reads all text."""
     vectors: list[Tensor]
     """(n, width) for each text encoder of the base that it is made for, in fp32."""
 
@@ -80,7 +81,7 @@ def read_embedding(path: Path) -> Embedding:
         raise UserError(f"{path}: not a textual inversion (1 to {_MOST} vectors, for each text encoder alike)")
     if not all(vector.isfinite().all() for vector in vectors):
         raise UserError(f"{path}: has numbers that are not finite (NaN or infinity); do not use this file")
-    return Embedding(path, word, vectors)
+    return Embedding(path, word.lower(), vectors)
 
 
 def _tensors(content: Any) -> dict[str, Tensor]:
@@ -112,6 +113,7 @@ def embed(base: Base, paths: Iterable[Path]) -> None:
         _require_fit(base, embedding)
         pipeline = base.pipeline("inpaint" if base.inpainting else "text2img")
         for tokenizer, encoder, vectors in zip(base.tokenizers, base.text_encoders, embedding.vectors, strict=True):
+            encoder.resize_token_embeddings(len(tokenizer) + len(vectors), mean_resizing=False)
             pipeline.load_textual_inversion(
                 vectors.to(encoder.dtype), token=embedding.word, tokenizer=tokenizer, text_encoder=encoder
             )
@@ -126,5 +128,5 @@ def _require_fit(base: Base, embedding: Embedding) -> None:
         wide, wanted = (" and ".join(map(str, sizes)) for sizes in (found, widths))
         raise UserError(f"{embedding.path}: {wide} numbers wide, where this {base.family.title} base has {wanted}")
     known = base.tokenizers[0].get_vocab()
-    if embedding.word in known or f"{embedding.word}_1" in known or f"{embedding.word.lower()}</w>" in known:
+    if embedding.word in known or f"{embedding.word}_1" in known or f"{embedding.word}</w>" in known:
         raise UserError(f"{embedding.path}: the base knows a word '{embedding.word}' already; rename the file")

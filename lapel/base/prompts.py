@@ -38,14 +38,21 @@ def encode_tokens(encoders: Sequence[Any], tokens: Sequence[Tensor]) -> dict[str
     }
 
 
+def has_new_words(tokenizer: Any, prompt: str) -> bool:
+    """Whether a prompt says a word that a textual inversion brought."""
+    special = set(tokenizer.all_special_tokens)
+    return any(word in prompt.lower() for word in tokenizer.added_tokens_encoder if word not in special)
+
+
 def windows_of(tokenizer: Any, prompt: str) -> list[list[int]]:
     """A prompt's tokens in windows of at most 75, broken at a comma where one is near; one window at least.
 
     The word of a textual inversion is as many tokens as it has vectors.
     """
-    from diffusers.loaders import TextualInversionLoaderMixin
+    if has_new_words(tokenizer, prompt):
+        from diffusers.loaders import TextualInversionLoaderMixin
 
-    prompt = TextualInversionLoaderMixin().maybe_convert_prompt(prompt, tokenizer)
+        prompt = TextualInversionLoaderMixin().maybe_convert_prompt(prompt.lower(), tokenizer)
     numbers: list[int] = tokenizer(prompt, add_special_tokens=False, truncation=False, verbose=False).input_ids
     comma = tokenizer(",", add_special_tokens=False).input_ids[-1]
     windows = []

@@ -86,11 +86,11 @@ def _batches(pipeline: Any, jobs: Sequence[Job], size: int) -> list[tuple[int, l
 
 
 def _text(pipeline: Any, prompts: Sequence[str], negative_prompts: Sequence[str], windows: int) -> dict[str, Any]:
-    """The prompts for the pipeline to encode, or, where they take several windows, encoded."""
-    if windows == 1:
-        return {"prompt": list(prompts), "negative_prompt": list(negative_prompts)}
-    from lapel.base.prompts import encode_windows
+    """The prompts for the pipeline to encode, or, where they take several windows or say new words, encoded."""
+    from lapel.base.prompts import encode_windows, has_new_words
 
+    if windows == 1 and not any(has_new_words(pipeline.tokenizer, prompt) for prompt in (*prompts, *negative_prompts)):
+        return {"prompt": list(prompts), "negative_prompt": list(negative_prompts)}
     suffixes = ("", "_2") if hasattr(pipeline, "text_encoder_2") else ("",)
     tokenizers = [getattr(pipeline, f"tokenizer{suffix}") for suffix in suffixes]
     encoders = [getattr(pipeline, f"text_encoder{suffix}") for suffix in suffixes]

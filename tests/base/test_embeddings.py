@@ -17,6 +17,7 @@ from lapel.base.load import load_base, reload_encoders
 from lapel.base.prompts import windows_of
 from lapel.base.settings import BaseSettings
 from lapel.errors import UserError
+from lapel.generation import Request, generate
 
 WIDTH = 192
 
@@ -42,7 +43,7 @@ def a1111(value: torch.Tensor) -> dict[str, Any]:
 
 
 LAYOUTS: dict[str, tuple[str, Callable[[torch.Tensor], Any], str]] = {
-    "WebUI, .pt": ("mystyle7.pt", a1111, "mystyle7"),
+    "WebUI, .pt": ("MyStyle7.pt", a1111, "mystyle7"),
     "WebUI, .safetensors": ("mystyle7.safetensors", lambda value: {"emb_params": value}, "mystyle7"),
     "diffusers, .bin": ("learned_embeds.bin", lambda value: {"<mystyle>": value}, "<mystyle>"),
     "diffusers, .safetensors": ("learned_embeds.safetensors", lambda value: {"<mystyle>": value}, "<mystyle>"),
@@ -73,6 +74,16 @@ def vectors_seen(base: Base, prompt: str, count: int, number: int = 0) -> bool:
     table = base.text_encoders[number].get_input_embeddings().weight
     wanted = vectors(count, table.shape[1])
     return any(torch.equal(table[window[start : start + count]], wanted) for start in range(len(window)))
+
+
+def test_a_word_in_any_case_is_all_of_its_vectors(tmp_path: Path) -> None:
+    """Where diffusers' pipelines, which look for the word in the prompt as it stands, take the first vector alone."""
+    base = load_base(settings(written(tmp_path / "MyStyle_V7.pt", a1111(vectors(3)))))
+    prompts = ["a MyStyle_V7 shirt", "a mystyle_v7 shirt"]
+    assert all(vectors_seen(base, prompt, 3) for prompt in prompts)
+    drawn = generate(base.pipeline(), Request(prompt=prompts[0], steps=1, width=32, height=32))
+    again = generate(base.pipeline(), Request(prompt=prompts[1], steps=1, width=32, height=32))
+    assert drawn[0].tobytes() == again[0].tobytes()
 
 
 def test_encoders_that_come_back_know_it_and_pipelines_too(tmp_path: Path) -> None:
