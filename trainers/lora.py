@@ -186,18 +186,19 @@ def export(base: Base, settings: Settings, garment: GarmentFolder, folder: RunFo
     from lapel.adapters.export import save_adapter
     from lapel.adapters.fuse import reload_fused_encoders
     from lapel.adapters.verify import reading_lines, verify_adapter
-    from lapel.report import write_card, write_report, write_sidecars
+    from lapel.report import thumbnail, write_card, write_report, write_sidecars
 
     with clock.phase("export"):
         resolution = settings.photos.resolution or base.resolution
         metadata = file_metadata(settings, garment, base, resolution, sum(clock.seconds.values()))
+        preview = max((folder.samples / "images").glob("*.png"), default=None)  # of the last step that was sampled
+        metadata["modelspec.thumbnail"] = thumbnail(preview, garment.photos[0]["image"])
         files = save_adapter(base, folder.path, file_name(garment.name), metadata)
         if not base.text_encoders:
             reload_fused_encoders(base, settings.base)
         proof = reading_lines(verify_adapter(base, files))
     with clock.phase("report"):
         card = write_card(folder.path, card_facts(settings, garment, base, files, clock.seconds))
-        preview = max((folder.samples / "images").glob("*.png"), default=None)  # of the last step that was sampled
         files += write_sidecars(folder.path, card, preview)
         report = write_report(folder.path, garment)
     print("\n".join(["", *proof, ""]))

@@ -5,12 +5,13 @@ from __future__ import annotations
 from lapel.report.card import read_card, write_card
 from lapel.report.page import write_report
 from lapel.report.photos import finding_lines, photo_lines, write_photos
-from lapel.report.sidecars import write_sidecars
+from lapel.report.sidecars import thumbnail, write_sidecars
 
 __all__ = [
     "finding_lines",
     "photo_lines",
     "read_card",
+    "thumbnail",
     "write_card",
     "write_photos",
     "write_report",

@@ -6,12 +6,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lapel.base.families import FAMILIES
 from lapel.base.single_file import SUFFIXES
 from lapel.files import written_whole
+from lapel.report.embed import embedded
 from lapel.report.loading import KOHYA_SUFFIX, example_prompt
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 SIDES = {"sd15": 512, "sd2": 768, "sdxl": 1024}
 """Pixels along a side of the image that a workflow draws, by family."""
@@ -49,6 +53,24 @@ def write_sidecars(run_folder: Path, card: Mapping[str, Any], preview: Path | No
             image.save(unfinished, format="PNG")
         paths.append(run_folder / f"{name}.png")
     return paths
+
+
+def thumbnail(preview: Path | None, photo: Image.Image) -> str:
+    """What `modelspec.thumbnail` shows in front ends: a small JPEG as a data URL, far below what headers may hold.
+
+    Args:
+        preview: an image of the adapter's; without it, the photo is shown.
+    """
+    from PIL import Image
+
+    if preview is None:
+        return embedded(photo, THUMBNAIL)
+    with Image.open(preview) as image:
+        return embedded(image, THUMBNAIL)
+
+
+THUMBNAIL = 256
+"""Pixels along the longer side."""
 
 
 def webui_facts(card: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from lapel.report.sidecars import api_form, canvas_form, workflow, write_sidecars
+from lapel.report.sidecars import api_form, canvas_form, thumbnail, workflow, write_sidecars
 
 CARD = {
     "name": "red-tee",
@@ -72,3 +74,12 @@ def test_workflows_are_whole_graphs(family: str, side: int) -> None:
     sampler = next(node for node in canvas["nodes"] if node["type"] == "KSampler")
     assert sampler["widgets_values"] == [0, "fixed", 25, 5.0, "dpmpp_2m", "karras", 1.0]
     assert all(int(source) < int(target) for source, _, target, _ in wires)
+
+
+def test_the_thumbnail_is_a_small_jpeg_of_the_preview_or_a_photo(tmp_path: Path) -> None:
+    Image.new("RGB", (512, 1024), "navy").save(tmp_path / "preview.png")
+    for preview, size in ((tmp_path / "preview.png", (128, 256)), (None, (256, 256))):
+        kind, _, content = thumbnail(preview, Image.new("RGB", (600, 600), "red")).partition(",")
+        assert kind == "data:image/jpeg;base64"
+        with Image.open(io.BytesIO(base64.b64decode(content))) as image:
+            assert (image.format, image.size) == ("JPEG", size)

@@ -113,6 +113,8 @@ def test_a_run_leaves_what_the_design_names(finished: tuple[Path, str]) -> None:
     card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     assert (card["name"], card["class_word"], card["family"]) == ("red-dress", "dress", "sd15")
     assert {"imports", "load", "encode", "step", "sample", "export"} <= card["seconds"].keys()
+    with safe_open(folder / "red-dress.safetensors", "pt") as file:
+        assert file.metadata()["modelspec.thumbnail"].startswith("data:image/jpeg;base64,")
     assert "masks from" in out
     assert "time: " in out
     assert "red-dress.safetensors" in out
