@@ -82,7 +82,7 @@ def train(settings: Settings, folder: RunFolder, checkpoint: Path | None) -> Non
         numbers, processes = lesson.trainable.count, accelerator.num_processes
         print(start_table(settings, garment, base, numbers, processes, folder.path), flush=True)
     try:
-        begin(lesson, settings, folder, checkpoint)
+        begin(lesson, settings, garment, folder, checkpoint)
         learn(lesson, settings.optimizer, settings.run, folder, clock, draw)
     finally:
         accelerator.end_training()
@@ -168,8 +168,11 @@ def denoising_loss(base: Base, objective: Objective, text: Text, accelerator: Ac
     return loss
 
 
-def begin(lesson: Lesson, settings: Settings, folder: RunFolder, checkpoint: Path | None) -> None:
-    """Go on from the checkpoint, or clear what an earlier run left; and write down what repeats this one."""
+def begin(
+    lesson: Lesson, settings: Settings, garment: GarmentFolder, folder: RunFolder, checkpoint: Path | None
+) -> None:
+    """Go on from the checkpoint, or clear what an earlier run left; note what repeats this one and what it saw."""
+    from lapel.report import keep_photos
     from lapel.training.checkpoint import load_checkpoint
 
     if checkpoint is not None:
@@ -179,6 +182,7 @@ def begin(lesson: Lesson, settings: Settings, folder: RunFolder, checkpoint: Pat
             folder.clear()
         kept = dataclasses.replace(settings.run, output_dir=folder.path, resume=False, overwrite=False)
         write_settings(folder.settings, *dataclasses.replace(settings, run=kept).each())
+        keep_photos(folder.path, garment)
 
 
 def export(base: Base, settings: Settings, garment: GarmentFolder, folder: RunFolder, clock: Clock) -> None:
@@ -200,7 +204,7 @@ def export(base: Base, settings: Settings, garment: GarmentFolder, folder: RunFo
     with clock.phase("report"):
         card = write_card(folder.path, card_facts(settings, garment, base, files, clock.seconds))
         files += write_sidecars(folder.path, card, preview)
-        report = write_report(folder.path, garment)
+        report = write_report(folder.path)
     print("\n".join(["", *proof, ""]))
     print("\n".join(str(path) for path in (*files, report, folder.samples / "sheet.png") if path.is_file()))
     print(f"\ntime: {clock.words()}")

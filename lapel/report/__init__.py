@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from lapel.report.card import read_card, write_card
+from lapel.report.intake import keep_photos
 from lapel.report.page import write_report
 from lapel.report.photos import finding_lines, photo_lines, write_photos
 from lapel.report.sidecars import thumbnail, write_sidecars
 
 __all__ = [
     "finding_lines",
+    "keep_photos",
     "photo_lines",
     "read_card",
     "thumbnail",

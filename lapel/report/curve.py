@@ -1,4 +1,4 @@
-"""A loss curve as inline SVG, drawn in the page's own colours."""
+"""A loss curve as an SVG, for cards and pages that run no script."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def loss_curve(steps: Sequence[int], losses: Sequence[float]) -> str:
     `steps` and `losses` have one length, at least 2; the vertical axis goes from 0 to the largest smoothed loss and a
     half more, so that single high steps do not flatten the rest.
     """
-    smooth = _running_mean(losses, max(1, len(losses) // 20))
+    smooth = running_mean(losses, max(1, len(losses) // 20))
     top = max(smooth) * 1.5 or 1.0
     thin = max(1, len(steps) // _MOST_POINTS)
 
@@ -38,7 +38,8 @@ def loss_curve(steps: Sequence[int], losses: Sequence[float]) -> str:
     )
 
 
-def _running_mean(values: Sequence[float], window: int) -> list[float]:
+def running_mean(values: Sequence[float], window: int) -> list[float]:
+    """The mean of each value and of those before it, `window` of them together."""
     means, total = [], 0.0
     for index, value in enumerate(values):
         total += value

@@ -1,14 +1,21 @@
-"""Templates, and pictures inside a page, so that a page is one whole file."""
+"""Templates, and pictures inside a page, so that a page is one whole file that asks nobody for anything."""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from jinja2 import Environment
     from PIL import Image
+
+Form = Literal["webp", "jpeg"]
+
+DRAWING = ("uplot.css", "uplot.min.js", "charts.js")
+"""What a page with curves needs beside the common parts: uPlot, and how the pages use it."""
 
 
 def read_template(name: str) -> str:
@@ -16,28 +23,69 @@ def read_template(name: str) -> str:
     return resources.files("lapel.report").joinpath("templates").joinpath(name).read_text(encoding="utf-8")
 
 
-def render_page(name: str, **values: Any) -> str:
-    """An HTML page from one of the package's templates, in the pages' common style; text in `values` is escaped."""
-    from jinja2 import Environment, FunctionLoader
+def environment(escaped: bool) -> Environment:
+    """A Jinja environment on the package's templates; `escaped` where they are HTML."""
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
 
-    environment = Environment(
-        loader=FunctionLoader(read_template), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    made = Environment(
+        loader=FunctionLoader(read_template),
+        autoescape=escaped,
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    environment.filters["number"] = _number
-    return environment.get_template(name).render(style=read_template("style.css"), **values)
+    made.filters["number"] = in_words
+    return made
 
 
-def embedded(image: Image.Image, longest: int) -> str:
-    """A JPEG of at most `longest` pixels a side as a data URL."""
-    image = image.convert("RGB")
-    image.thumbnail((longest, longest))
+def render_page(name: str, extras: tuple[str, ...] = (), **values: Any) -> str:
+    """An HTML page from one of the package's templates, in the pages' common style; text in `values` is escaped.
+
+    `extras` names further styles (.css) and scripts (.js) of the package. The page's own Content-Security-Policy allows
+    these scripts by their hashes and pictures in data URLs, and nothing else: neither a request nor another script.
+    """
+    styles = [read_template(file) for file in ("style.css", *extras) if file.endswith(".css")]
+    scripts = [read_template(file) for file in ("page.js", *extras) if file.endswith(".js")]
+    hashes = " ".join(f"'sha256-{_sha256_base64(script)}'" for script in scripts)
+    policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {hashes}; base-uri 'none'"
+    template = environment(escaped=True).get_template(name)
+    return template.render(styles=styles, scripts=scripts, policy=policy, **values)
+
+
+def _sha256_base64(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
+
+
+def encoded(image: Image.Image, longest: int, form: Form = "webp") -> bytes:
+    """A picture file of at most `longest` pixels a side; a WebP keeps transparency."""
+    image = image if image.mode == "RGBA" and form == "webp" else image.convert("RGB")
+    if max(image.size) > longest:
+        image = image.copy()
+        image.thumbnail((longest, longest))
     buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=88)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    image.save(buffer, form, quality=84)
+    return buffer.getvalue()
 
 
-def _number(value: Any) -> str:
-    """Numbers short, everything else as it is."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return str(value) if isinstance(value, int) else f"{value:.4g}"
+def data_url(content: bytes, form: Form = "webp") -> str:
+    """A picture file as a URL that holds it."""
+    return f"data:image/{form};base64," + base64.b64encode(content).decode("ascii")
+
+
+def embedded(image: Image.Image, longest: int, form: Form = "webp") -> str:
+    """A picture of at most `longest` pixels a side as a data URL."""
+    return data_url(encoded(image, longest, form), form)
+
+
+def in_words(value: Any) -> str:
+    """A setting or a fact for people: numbers short, lists by commas, and a dash for what is not set."""
+    if value is None or value == "":
+        return "\N{EN DASH}"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(in_words, value))
+    return str(value)

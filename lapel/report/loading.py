@@ -19,45 +19,56 @@ class Loading:
     client: str
     steps: str
     words: str
+    file: str = ""
+    """A file of the run folder that helps there, "" where none is needed."""
 
 
 def example_prompt(card: Mapping[str, Any]) -> str:
     """A prompt that shows the garment: `a photo of <trigger> <class word>`."""
-    return f"a photo of {card['trigger']} {card['class_word']}"
+    return f"a photo of {card['trigger']} {card['class_word']}".strip()
+
+
+def weight_of(card: Mapping[str, Any]) -> float:
+    """The weight to wear the adapter with: what the run found best (`weight` on the card), otherwise 1."""
+    weight = card.get("weight")
+    return float(weight) if isinstance(weight, int | float) and not isinstance(weight, bool) else 1.0
 
 
 def ways_to_load(card: Mapping[str, Any]) -> list[Loading]:
     """One entry for each front end, with the card's own names filled in."""
-    name, prompt = card["name"], example_prompt(card)
-    file = f"{name}{KOHYA_SUFFIX}"
+    name, prompt, weight = card["name"], example_prompt(card), f"{weight_of(card):g}"
+    file, workflow = f"{name}{KOHYA_SUFFIX}", f"{name}.workflow.json"
+    in_prompt = f"{prompt} <lora:{name}:{weight}>"
     return [
-        Loading("lapel", "In the project's folder:", _lapel_words(card)),
-        Loading("diffusers", f"Reads {DIFFUSERS_FILE}, from this folder:", _diffusers_words(card)),
-        Loading(
-            "WebUI and Forge",
-            f"Put {file} into models/Lora (WebUI: also models/Lora/<any folder>), refresh the Lora tab, and write:",
-            f"{prompt} <lora:{name}:1>",
-        ),
+        Loading("WebUI", f"Put {file} into models/Lora, refresh the Lora tab, and write:", in_prompt),
+        Loading("Forge", f"Put {file} into models/Lora, refresh the Lora tab, and write:", in_prompt),
         Loading(
             "ComfyUI",
-            f"Put {file} into models/loras, place a Load LoRA node between the checkpoint and its users, choose the "
-            "file with strength_model 1 and strength_clip 1, and write into CLIP Text Encode:",
+            f"Put {file} into models/loras and drop {workflow} onto the canvas, which wires all of it and asks for the "
+            f"checkpoint only. By hand: a Load LoRA node behind the checkpoint, strength_model and strength_clip "
+            f"{weight}, and in CLIP Text Encode:",
             prompt,
+            workflow,
         ),
         Loading(
             "InvokeAI",
-            f"Add {file} in the Model Manager, choose it under LoRAs in Generation with weight 1, and write:",
+            f"Add {file} in the Model Manager, choose it under LoRAs in Generation with weight {weight}, and write:",
             prompt,
         ),
+        Loading("diffusers", f"Reads {DIFFUSERS_FILE}, from this folder:", _diffusers_words(card)),
+        Loading("lapel", "In the project's folder, with the path of the file:", _lapel_words(card)),
     ]
 
 
 def _lapel_words(card: Mapping[str, Any]) -> str:
-    return f'python inference/generate.py --adapter {card["name"]}{KOHYA_SUFFIX} --prompt "a photo of {{garment}}"'
+    weight = "" if weight_of(card) == 1 else f" --weight {weight_of(card):g}"
+    return (
+        f'python inference/generate.py --adapter {card["name"]}{KOHYA_SUFFIX}{weight} --prompt "a photo of {{garment}}"'
+    )
 
 
 def _diffusers_words(card: Mapping[str, Any]) -> str:
-    pipeline = _PIPELINES.get(card["family"], "StableDiffusionPipeline")
+    pipeline, weight = _PIPELINES.get(card["family"], "StableDiffusionPipeline"), weight_of(card)
     base = str(card["base"])
     lines = [f"from diffusers import {pipeline}", ""]
     if base == "tiny":
@@ -67,6 +78,9 @@ def _diffusers_words(card: Mapping[str, Any]) -> str:
         lines.append(f"pipeline = {pipeline}.from_single_file({base!r})")
     else:
         lines.append(f"pipeline = {pipeline}.from_pretrained({base!r})")
-    lines.append(f'pipeline.load_lora_weights(".", weight_name={DIFFUSERS_FILE!r})')
+    named = "" if weight == 1 else ', adapter_name="garment"'
+    lines.append(f'pipeline.load_lora_weights(".", weight_name={DIFFUSERS_FILE!r}{named})')
+    if weight != 1:
+        lines.append(f'pipeline.set_adapters("garment", {weight:g})')
     lines.append(f"image = pipeline({example_prompt(card)!r}).images[0]")
     return "\n".join(lines)

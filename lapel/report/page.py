@@ -2,104 +2,131 @@
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from urllib.parse import quote
 
 from lapel.files import written_whole
-from lapel.report.card import CARD
-from lapel.report.curve import loss_curve
-from lapel.report.embed import embedded, render_page
-from lapel.report.loading import ways_to_load
+from lapel.report.charts import measure_charts, training_charts
+from lapel.report.embed import DRAWING, embedded, render_page
+from lapel.report.loading import DIFFUSERS_FILE, KOHYA_SUFFIX, ways_to_load, weight_of
+from lapel.report.run import SAMPLES, Run, read_run
+from lapel.report.samples import sample_sheet
+from lapel.report.scores import score_table
 
-if TYPE_CHECKING:
-    from lapel.photos import GarmentFolder
-
-THUMBNAIL = 320
-"""Pixels of a photo's longer side in the page."""
+PAGE = "report.html"
 
 SHEET = 1600
-"""Pixels of a sample sheet's longer side in the page; the file itself is as it was drawn."""
+"""Pixels of the longer side of other pictures in `samples/`; the files themselves are as they were drawn."""
 
 
-def write_report(run_folder: Path, garment: GarmentFolder | None = None) -> Path:
+def write_report(run_folder: Path) -> Path:
     """Write `report.html` from what the run folder holds, and return its path.
 
-    Read are `card.json`, `log.jsonl` (lines with `step` and `loss`) and the pictures in `samples/`. With what
-    `lapel.photos.read_garment` gave as `garment`, the page shows each photo beside the part of it that the loss counts,
-    and what was found about them.
+    Read are `settings.yaml`, `log.jsonl`, `samples/` and `photos/`, and of a finished run `card.json`; whatever is
+    missing is left out. So the page can be written anew at any time, also while the run goes on.
 
     Raises:
-        FileNotFoundError: the run folder has no card yet.
+        UserError: it is no run folder, or one of its files cannot be read.
     """
-    card = json.loads((run_folder / CARD).read_text(encoding="utf-8"))
-    steps, losses = _read_log(run_folder / "log.jsonl")
+    run = read_run(run_folder)
+    samples = sample_sheet(run_folder / SAMPLES, run.kept_step)
+    training, measures = training_charts(run.log), measure_charts(run.log)
     html = render_page(
         "report.html.jinja",
-        card=card,
-        photos=[_photo_row(row) for row in garment.photos] if garment else [],
-        findings=garment.findings if garment else [],
-        sheets=[(path.stem, _embedded_file(path)) for path in _pictures(run_folder / "samples")],
-        curve=loss_curve(steps, losses) if len(steps) > 1 else "",
-        loading=ways_to_load(card),
-        files=_files(run_folder, card),
+        extras=DRAWING if training or measures else (),
+        run=run,
+        facts=list(_facts(run)),
+        samples=samples,
+        best=samples.row_of(run.kept_step),
+        others=[(path.stem, _picture(path)) for path in _other_pictures(run_folder / SAMPLES, bool(samples.rows))],
+        scores=score_table(run.card),
+        measures=measures,
+        training=training,
+        loading=ways_to_load(run.card) if run.finished else [],
+        files=list(_files(run)) if run.finished else [],
+        phases=_phases(run.card.get("seconds") or {}),
     )
-    path = run_folder / "report.html"
+    path = run_folder / PAGE
     with written_whole(path) as unfinished:
         unfinished.write_text(html, encoding="utf-8")
     return path
 
 
-def _read_log(path: Path) -> tuple[list[int], list[float]]:
-    """Steps and losses of a run's log; a line that a killed run left unfinished ends it."""
-    steps: list[int] = []
-    losses: list[float] = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            break
-        if "step" in entry and math.isfinite(entry.get("loss", math.nan)):
-            steps.append(int(entry["step"]))
-            losses.append(float(entry["loss"]))
-    return steps, losses
+def _facts(run: Run) -> Iterator[tuple[str, str]]:
+    """The run in a few figures, for the head of the page."""
+    if run.base:
+        yield "base", run.base
+    kind, rank = run.settings.get("adapter"), run.settings.get("rank")
+    if kind:
+        yield "adapter", f"{kind}, rank {rank}" if rank else str(kind)
+    if run.steps:
+        whole = run.steps_taken == run.steps
+        yield "steps", str(run.steps) if whole else f"{run.steps_taken} of {run.steps}"
+    if (chosen := run.card.get("kept_step")) is not None:
+        yield "kept step", str(chosen)
+    if (weight := weight_of(run.card)) != 1:
+        yield "best weight", f"{weight:g}"
+    if count := run.garment.get("count") or run.card.get("photos"):
+        yield "photos", str(count)
+    if views := run.card.get("views") or _views(run):
+        yield "views seen", ", ".join(views)
+    if seconds := run.card.get("seconds"):
+        yield "time", duration(sum(seconds.values()))
 
 
-def _pictures(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("*") if path.suffix.lower() in (".png", ".jpg", ".jpeg"))
+def _views(run: Run) -> list[str]:
+    return sorted({row["view"] for row in run.garment.get("photos", []) if row["view"]})
 
 
-def _photo_row(row: dict[str, Any]) -> dict[str, Any]:
-    """One photo as the page shows it: the photo, what the mask keeps of it, and its words."""
-    from PIL import Image
-
-    photo, mask = row["image"].convert("RGB"), row["mask"]
-    seen = photo
-    if mask is not None:
-        grey = Image.new("RGB", photo.size, (127, 127, 127))
-        seen = Image.composite(photo, Image.blend(photo.convert("L").convert("RGB"), grey, 0.75), mask.convert("L"))
-    return {
-        "file": Path(row["file"]).name,
-        "photo": embedded(photo, THUMBNAIL),
-        "seen": embedded(seen, THUMBNAIL),
-        "mask_source": row["mask_source"],
-        "mask_trust": row["mask_trust"],
-        "caption": row["caption"],
-    }
+def duration(seconds: float) -> str:
+    """Seconds as people say them: "8.5 s", "1 min 38 s", "2 h 5 min"."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def _embedded_file(path: Path) -> str:
+def _phases(seconds: dict[str, float]) -> list[tuple[str, str, float]]:
+    """Phase, its time in words, and its share of the longest one in percent."""
+    longest = max(seconds.values(), default=0) or 1
+    return [(name, duration(value), 100 * value / longest) for name, value in seconds.items()]
+
+
+def _other_pictures(folder: Path, has_rows: bool) -> list[Path]:
+    """Pictures in `samples/` beside the sheet that the page's own rows stand for."""
+    found = (path for path in folder.glob("*") if path.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp"))
+    return sorted(path for path in found if not (has_rows and path.stem == "sheet"))
+
+
+def _picture(path: Path) -> str:
     from PIL import Image
 
     with Image.open(path) as image:
         return embedded(image, SHEET)
 
 
-def _files(run_folder: Path, card: dict[str, Any]) -> Iterable[tuple[str, str]]:
-    """The run's files that are there, with their sizes in words."""
-    for name in card.get("files", []):
-        path = run_folder / Path(name).name
+def _files(run: Run) -> Iterator[dict[str, Any]]:
+    """The run's files that are there: name, link from the page, size in words, and what each is for."""
+    name = run.card["name"]
+    uses = {
+        f"{name}{KOHYA_SUFFIX}": "WebUI, Forge, ComfyUI, InvokeAI and lapel",
+        DIFFUSERS_FILE: "diffusers",
+        f"{name}.json": "what WebUI and Forge show and type beside it",
+        f"{name}.png": "its picture in WebUI and Forge",
+        f"{name}.workflow.json": "a workflow: drop it onto ComfyUI's canvas",
+        f"{name}.workflow-api.json": "the same for requests to ComfyUI",
+        "card.json": "all about it, for programs",
+        "README.md": "its card, for a model hub",
+        "settings.yaml": "repeats the run: give it to the trainer with --config",
+    }
+    for file, use in {**dict.fromkeys(map(str, run.card.get("files", [])), ""), **uses}.items():
+        path = run.folder / Path(file).name
         if path.is_file():
-            yield path.name, f"{path.stat().st_size / 1e6:.1f} MB"
+            yield {"name": path.name, "link": quote(path.name), "size": _size(path), "use": use}
+
+
+def _size(path: Path) -> str:
+    size = path.stat().st_size
+    return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{max(size / 1e3, 0.1):.1f} kB"

@@ -42,13 +42,20 @@ def write_photos(
         photos.append({**row, **{name: embedded(picture, _IN_PAGE) for name, picture in pictures.items()}})
         cells.append([_fitted(picture) for picture in pictures.values()])
         labels.append(_label(row))
-    html = render_page("photos.html.jinja", garment=garment, findings=garment.findings, photos=photos)
+    html = render_page("photos.html.jinja", garment=garment, facts=_facts(photos), photos=photos)
     with written_whole(folder / PAGE) as path:
         path.write_text(html, encoding="utf-8")
     title = f"{garment.name}: {garment.trigger} {garment.class_word}"
     with written_whole(folder / SHEET) as path:
         contact_sheet(cells, labels, ("photo and crop", "mask", "after the VAE"), title).save(path)
     return folder / PAGE, folder / SHEET
+
+
+def _facts(photos: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
+    """The folder in a few figures, for the head of the page."""
+    views = sorted({photo["view"] for photo in photos if photo["view"]})
+    sizes = sorted({f"{photo['width']} \N{MULTIPLICATION SIGN} {photo['height']}" for photo in photos})
+    return [("photos", str(len(photos))), ("views", ", ".join(views) or "not told"), ("cut to", ", ".join(sizes))]
 
 
 def _label(row: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ from lapel.base.families import FAMILIES
 from lapel.base.single_file import SUFFIXES
 from lapel.files import written_whole
 from lapel.report.embed import embedded
-from lapel.report.loading import KOHYA_SUFFIX, example_prompt
+from lapel.report.loading import KOHYA_SUFFIX, example_prompt, weight_of
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -64,9 +64,9 @@ def thumbnail(preview: Path | None, photo: Image.Image) -> str:
     from PIL import Image
 
     if preview is None:
-        return embedded(photo, THUMBNAIL)
+        return embedded(photo, THUMBNAIL, "jpeg")
     with Image.open(preview) as image:
-        return embedded(image, THUMBNAIL)
+        return embedded(image, THUMBNAIL, "jpeg")
 
 
 THUMBNAIL = 256
@@ -79,7 +79,7 @@ def webui_facts(card: Mapping[str, Any]) -> dict[str, Any]:
         "description": f"{card['trigger']} {card['class_word']}, made with lapel on {card['base']}",
         "sd version": FAMILIES[card["family"]].sidecar,
         "activation text": f"{card['trigger']} {card['class_word']}".strip(),
-        "preferred weight": 1.0,
+        "preferred weight": weight_of(card),
         "negative text": "",
         "notes": f"clip skip {card['clip_skip']}" if card.get("clip_skip", 1) != 1 else "",
     }
@@ -101,8 +101,8 @@ class Node:
 
 def workflow(card: Mapping[str, Any]) -> list[Node]:
     """A graph that draws one image of the garment: checkpoint, LoRA, clip skip, prompts, sampler, image."""
-    side, prompt = SIDES[card["family"]], example_prompt(card)
-    lora = {"lora_name": f"{card['name']}{KOHYA_SUFFIX}", "strength_model": 1.0, "strength_clip": 1.0}
+    side, prompt, weight = SIDES[card["family"]], example_prompt(card), weight_of(card)
+    lora = {"lora_name": f"{card['name']}{KOHYA_SUFFIX}", "strength_model": weight, "strength_clip": weight}
     # ComfyUI counts the last layer as -1; what a family never lets front ends skip stays as its loader sets it.
     takes_skip = FAMILIES[card["family"]].takes_clip_skip
     skip = {"stop_at_clip_layer": -int(card.get("clip_skip") or 1)} if takes_skip else None

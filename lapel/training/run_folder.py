@@ -28,6 +28,11 @@ class RunFolder:
         return self.path / "samples"
 
     @property
+    def photos(self) -> Path:
+        """Small pictures of what the run saw of the garment, and the findings about it, for its page."""
+        return self.path / "photos"
+
+    @property
     def settings(self) -> Path:
         """The resolved settings: `--config settings.yaml` repeats the run."""
         return self.path / "settings.yaml"
@@ -62,7 +67,7 @@ class RunFolder:
 
     def clear(self) -> None:
         """Remove what an earlier run left: its states and pictures would mix with those of the new one."""
-        for folder in (self.checkpoints, self.samples, self.tensorboard):
+        for folder in (self.checkpoints, self.samples, self.photos, self.tensorboard):
             shutil.rmtree(folder, ignore_errors=True)
         for name in ("card.json", "README.md", "report.html", self.log.name):
             (self.path / name).unlink(missing_ok=True)

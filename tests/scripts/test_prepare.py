@@ -28,7 +28,7 @@ def test_page_and_sheet(root: Path, tmp_path: Path) -> None:
     assert "only 2 photos" in done.stdout
     assert "01-front.jpg" in done.stdout
     html = (out / "photos.html").read_text(encoding="utf-8")
-    assert html.count("data:image/jpeg;base64,") == 6
+    assert html.count("data:image/webp;base64,") == 6
     assert "<h1>&lt;tee&gt;</h1>" in html
     assert "the back was never seen (seen: front, worn)" in html
     assert "a photo of a person wearing ohwx" in html

@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from lapel.base.shapes import random_base
 from lapel.files import sha256
 from lapel.photos import PhotoSettings
+from lapel.report import write_report
 from lapel.settings import read_settings
 from lapel.training.facts import file_name
 from lapel.training.settings import ObjectiveSettings, OptimizerSettings, RunSettings
@@ -105,7 +106,7 @@ def test_a_run_leaves_what_the_design_names(finished: tuple[Path, str]) -> None:
     names = {path.name for path in folder.iterdir()}
     exports = {"red-dress.safetensors", "pytorch_lora_weights.safetensors"}
     beside = {f"red-dress.{ending}" for ending in ("json", "png", "workflow.json", "workflow-api.json")}
-    told = {"card.json", "README.md", "report.html", "settings.yaml", "log.jsonl", "tensorboard"}
+    told = {"card.json", "README.md", "report.html", "settings.yaml", "log.jsonl", "tensorboard", "photos"}
     assert names == exports | beside | told | {"samples", "checkpoints"}
     assert {path.name for path in (folder / "checkpoints").iterdir()} == {"step-000003", "step-000006"}
     assert len(list((folder / "samples" / "images").iterdir())) == 9
@@ -200,6 +201,9 @@ def test_ctrl_c_saves_and_resume_goes_on(finished: tuple[Path, str], common: lis
     (checkpoint,) = (folder / "checkpoints").iterdir()
     assert checkpoint.name < "step-000006"
     assert not (folder / "card.json").exists()
+    page = write_report(folder).read_text(encoding="utf-8")
+    assert "Not finished." in page
+    assert "a photo of ohwx dress" in page
 
     _, err = run(*common, "--output_dir", folder, code=2)
     assert "--resume" in err

@@ -1,23 +1,22 @@
-"""Card, model card and page: complete, safe, and the same facts in all three."""
+"""Card and model card: complete, safe, and the same facts in both."""
 
 from __future__ import annotations
 
 import ast
 import json
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import yaml
-from PIL import Image
 from safetensors.torch import save_file
 
+from lapel import __version__
 from lapel.errors import UserError
-from lapel.photos import GarmentFolder
-from lapel.photos.checks import Finding
-from lapel.report import read_card, write_card, write_report
-from lapel.report.curve import loss_curve
+from lapel.report import read_card, write_card
 
 FACTS: dict[str, Any] = {
     "name": "red-tee",
@@ -118,46 +117,56 @@ def test_loading_words_fit_the_base(tmp_path: Path, base: str, family: str, word
     assert "base_model" not in text
 
 
-def test_report_is_one_page_with_everything(tmp_path: Path) -> None:
-    write_card(tmp_path, FACTS)
-    _adapter(tmp_path / "red-tee.safetensors")
-    lines = [json.dumps({"step": step, "loss": 0.1 / step}) for step in range(1, 30)]
-    (tmp_path / "log.jsonl").write_text("\n".join([*lines, '{"step": 30, "lo']), encoding="utf-8")
-    (tmp_path / "samples").mkdir()
-    Image.new("RGB", (64, 32), (1, 2, 3)).save(tmp_path / "samples" / "sheet.png")
-    row = {
-        "file": "01.jpg",
-        "image": Image.new("RGB", (32, 48), (200, 0, 0)),
-        "mask": Image.new("L", (32, 48), 255),
-        "mask_source": "background",
-        "mask_trust": 0.97,
-        "caption": "a photo of <script>alert(1)</script>",
-    }
-    finding = Finding("warning", "01.jpg", "is <b>blurred</b>", "take it again")
-    garment = GarmentFolder("tee", "tee", "ohwx", [row], (finding,))
-    html = write_report(tmp_path, garment).read_text(encoding="utf-8")
-    assert html.count("data:image/jpeg;base64,") == 3
-    assert "<polyline" in html
-    assert ">warning</span>: 01.jpg" in html
-    assert "is &lt;b&gt;blurred&lt;/b&gt;; take it again" in html
-    assert "step 29" in html
-    assert "&lt;lora:red-tee:1&gt;" in html
-    assert "red-tee.safetensors" in html
-    assert "<script" not in html
-    assert "&lt;tee&gt;" in html
-    assert "http://" not in html.replace("http://www.w3.org", "")
+def test_front_matter_shows_samples_and_the_licence(write_run: Callable[..., Path], tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    matter, text = front_matter(run)
+    assert matter["license"] == "creativeml-openrail-m"
+    assert "license_name" not in matter
+    assert matter["base_model_relation"] == "adapter"
+    # Of the kept step, not of the last one.
+    assert [item["output"]["url"] for item in matter["widget"]] == [
+        "samples/images/step-000300-0.png",
+        "samples/images/step-000300-1.png",
+    ]
+    assert all((run / item["output"]["url"]).is_file() for item in matter["widget"])
+    assert matter["widget"][1]["text"] == "sks t-shirt, at the beach"
+    assert "| Score | 0.81 (0.78 to 0.84) | 0.42 | 0.95 |\n| Colour | 3.7 | 14.5 | \N{EN DASH} |\n" in text
+    assert "| weight | 0.8 |" in text
+    assert "<lora:red-tee:0.8>" in text
+    assert 'pipeline.set_adapters("garment", 0.8)' in text
+    assert "@software{lapel" in text
 
 
-def test_report_of_a_bare_run(tmp_path: Path) -> None:
-    write_card(tmp_path, {key: FACTS[key] for key in ("name", "trigger", "class_word", "base", "base_hash", "family")})
-    html = write_report(tmp_path).read_text(encoding="utf-8")
-    assert "Samples by step" not in html
-    assert "Loss" not in html
+@pytest.mark.parametrize(
+    ("licence", "expected"),
+    [
+        ("Apache-2.0", {"license": "apache-2.0"}),
+        ("Stability AI: Community", {"license": "other", "license_name": "stability-ai-community"}),
+        (None, {}),
+    ],
+)
+def test_licence_in_hubs_words(tmp_path: Path, licence: str | None, expected: dict[str, str]) -> None:
+    write_card(tmp_path, {**FACTS, "base_licence": licence})
+    matter, _ = front_matter(tmp_path)
+    assert {key: value for key, value in matter.items() if key.startswith("license")} == expected
 
 
-def test_curve_stays_inside_its_frame() -> None:
-    losses = [1.0, 50.0, *[0.5] * 200, 0.0]
-    svg = loss_curve(list(range(1, 204)), losses)
-    points = [point.split(",") for part in svg.split('points="')[1:] for point in part.split('"')[0].split()]
-    assert all(0 <= float(x) <= 640 and 0 <= float(y) <= 220 for x, y in points)
-    assert len(points) >= 2 * 200
+def test_hostile_words_keep_the_card_whole(write_run: Callable[..., Path], tmp_path: Path, hostile: str) -> None:
+    write_card(write_run(tmp_path), {**FACTS, "trigger": f"a|b\n---\n{hostile}", "base": "x|y"})
+    matter, text = front_matter(tmp_path)
+    assert matter["instance_prompt"].endswith("t-shirt")
+    table = next(part for part in text.split("\n\n") if part.startswith("| |"))
+    assert all(len(re.findall(r"(?<!\\)\|", line)) == 3 for line in table.splitlines())
+    assert "<script>" not in table
+
+
+def test_citation_names_this_version(root: Path) -> None:
+    citation = yaml.safe_load((root / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == __version__
+    assert {"cff-version", "message", "title", "authors"} <= citation.keys()
+
+
+def front_matter(folder: Path) -> tuple[dict[str, Any], str]:
+    """The front matter of a model card, and its text."""
+    _, front, text = (folder / "README.md").read_text(encoding="utf-8").split("---\n", 2)
+    return yaml.safe_load(front), text
