@@ -113,13 +113,14 @@ def prepare(settings: Settings, base: Base, accelerator: Accelerator) -> tuple[G
         resolution = settings.photos.resolution or base.resolution
         garment = read_garment(settings.photos, resolution, base.multiple, cache_dir)
         garment.require_sound()
-        examples = encode_photos(base, garment.photos, cache_dir, settings.photos.flip)
+        examples = encode_photos(base, garment.photos, cache_dir, settings.photos)
         batches = Batches(
             examples,
             seed=settings.optimizer.seed,
             batch_size=settings.optimizer.batch_size,
             timesteps=objective.timesteps,
             caption_dropout=settings.objective.caption_dropout,
+            photo_share=settings.photos.photo_share,
             device=base.device,
             rank=accelerator.process_index,
             world=accelerator.num_processes,

@@ -138,7 +138,10 @@ def _masks(rows: Sequence[Row]) -> Iterator[Finding]:
     if unsure:
         told = ", ".join(f"{row['file']} ({row['mask_trust']:.2f})" for row in unsure)
         yield Finding(
-            "note", told, "mask not sure, so used softly", "look at it, and give a .mask.png where it is wrong"
+            "note",
+            told,
+            "mask not sure, so used softly and on no backdrop",
+            "look at it, and give a .mask.png where it is wrong",
         )
     whole = [row for row in rows if row["mask_source"] == "none"]
     if whole:

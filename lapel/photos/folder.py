@@ -116,7 +116,7 @@ def _masks_of_feed(folder: Path, feed: dict[str, FeedRow], problems: list[str]) 
 
 
 def check_garment_dir(settings: PhotoSettings) -> Listing:
-    """List a garment folder and decode every photo and mask once, without any heavy library.
+    """List a garment folder and decode every photo, mask and picture for backdrops once, without any heavy library.
 
     Raises `UserError` with all findings, so that a program can refuse a bad folder before it loads a model.
     """
@@ -129,6 +129,13 @@ def check_garment_dir(settings: PhotoSettings) -> Listing:
             picture = read_picture(photo.path, settings.background)
             if photo.mask is not None:
                 read_mask(photo.mask, photo.path, picture.colour.size)
+        except UserError as error:
+            problems += error.lines
+    if settings.backdrop_dir is not None:
+        from lapel.photos.backdrops import list_pictures
+
+        try:
+            list_pictures(settings)
         except UserError as error:
             problems += error.lines
     if problems:

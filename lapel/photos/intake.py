@@ -33,9 +33,11 @@ class GarmentFolder:
     """A garment's photos, ready to learn from.
 
     `photos` has one row a photo: `file` (name), `image` (PIL RGB) and `mask` (PIL L, 255 inside) both of the bucket's
-    `width` and `height`, `mask_source` and `mask_trust` (see `lapel.photos.masks.Mask`; a mask that is not trusted is
+    `width` and `height`, `movable` (whether it may be put on backdrops) and `figure` (PIL L, what is then moved; None
+    where that is the mask), `mask_source` and `mask_trust` (see `lapel.photos.masks.Mask`; a mask that is not trusted is
     already softened), `view` ("" where nothing tells it) and `view_source` ("feed", "name", or "mask" where a
-    person is seen to wear it), `caption` with trigger and class word, `enlargement`
+    person is seen to wear it), `caption` with trigger and class word, `composed`
+    (the caption that nobody has written), `enlargement`
     (pixels of the bucket per pixel of the photo), `box` (what the bucket shows of the photo: left, top, right, bottom),
     `frames` and `content` (SHA-256) of its file, and the facts of
     `lapel.photos.facts`. `findings` is what there is to say about them, the worst first.
@@ -89,11 +91,14 @@ def _columns() -> Features:
     from datasets import Features, Image, List, Value
 
     text, number = Value("string"), Value("float32")
-    words = dict.fromkeys(("file", "mask_source", "view", "view_source", "caption", "content", "hash"), text)
+    words = dict.fromkeys(
+        ("file", "mask_source", "view", "view_source", "caption", "composed", "content", "hash"), text
+    )
     counts = dict.fromkeys(("width", "height", "frames"), Value("int32"))
     shares = dict.fromkeys(("mask_trust", "enlargement", "share", "white", "black", "blur"), number)
     lists = {"box": List(number), "lab": List(number), "colours": List(text), "palette": Value("binary")}
-    return Features({"image": Image(mode="RGB"), "mask": Image(mode="L"), **words, **counts, **shares, **lists})
+    pictures = {"image": Image(mode="RGB"), "mask": Image(mode="L"), "figure": Image(mode="L")}
+    return Features({**pictures, "movable": Value("bool"), **words, **counts, **shares, **lists})
 
 
 def _considered(listing: Listing, photos: Dataset) -> GarmentFolder:
@@ -102,7 +107,7 @@ def _considered(listing: Listing, photos: Dataset) -> GarmentFolder:
     from lapel.photos.colour_names import common_colours
     from lapel.photos.masks import TRUSTED
 
-    rows = photos.remove_columns(["image", "mask"]).to_list()
+    rows = photos.remove_columns(["image", "mask", "figure"]).to_list()
     sure = [row for row in rows if row["mask_trust"] >= TRUSTED and row["view"] != "detail"]
     told = {"SKU": listing.sku, "colour in the shop's words": listing.colour, **listing.attributes}
     told["colours"] = ", ".join(common_colours(row["colours"] for row in sure))
@@ -148,21 +153,24 @@ def _example(photo: PhotoFile, listing: Listing, background: str, resolution: in
     picture = read_picture(photo.path, background)
     given = read_mask(photo.mask, photo.path, picture.colour.size) if photo.mask else None
     mask = find_mask(picture, given, listing.class_word, photo.view)
-    worn = mask.source == "worn"
-    seen = "worn" if worn and not photo.view else ""
+    seen = "worn" if mask.worn and not photo.view else ""
     # Faint edges do not count as garment when the crop is placed.
     garment = mask.image.point(lambda value: 255 if value >= 128 else 0).getbbox()
     crop = choose_crop(picture.colour.size, garment or (0, 0, *picture.colour.size), resolution, multiple)
     image = crop.cut(picture.colour)
+    shown = (photo.view, mask.worn, listing.trigger, listing.class_word)
     return {
         "file": photo.path.name,
         "image": image,
         "mask": crop.cut(mask.for_training()),
+        "figure": crop.cut(mask.figure) if mask.figure is not None else None,
+        "movable": mask.movable,
         "mask_source": mask.source,
         "mask_trust": mask.trust,
         "view": photo.view or seen,
         "view_source": photo.view_source or ("mask" if seen else ""),
-        "caption": compose(photo.written, photo.view, worn, listing.trigger, listing.class_word),
+        "caption": compose(photo.written, *shown),
+        "composed": compose(None, *shown),
         "width": crop.width,
         "height": crop.height,
         "enlargement": crop.enlargement,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from lapel.errors import UserError
+
+BackdropKind = Literal["plain", "gradient", "scene"]
 
 
 @dataclass
@@ -34,6 +37,20 @@ class PhotoSettings:
     flip: bool = False
     """Also train on mirrored photos. Off, because it mirrors prints and buttons."""
 
+    backdrops: int = 4
+    """On how many other backgrounds each photo with a trusted mask is put as well; 0 for none."""
+
+    backdrop_kinds: list[BackdropKind] = field(default_factory=lambda: ["plain", "gradient"])
+    """Of which kinds these backgrounds are: plain colours, gradients, or scenes that lapel draws itself, as `tiny` knows
+    them. A base of photographs is better shown plain ones, or photographs by `--backdrop_dir`."""
+
+    backdrop_dir: Path | None = None
+    """A folder of your own pictures to put the garment on, beside the other kinds. Captions take their words from
+    `picture.txt`, or from a file name such as sunny-beach.jpg."""
+
+    photo_share: float = 0.5
+    """How often a photo that has backdrops is seen as it is (0 to 1)."""
+
     def __post_init__(self) -> None:
         from PIL import ImageColor
 
@@ -48,5 +65,18 @@ class PhotoSettings:
             value = getattr(self, name)
             if value is not None and not value.strip():
                 problems.append(f"--{name} is empty; give a word, or leave the setting out")
+        if self.backdrops < 0:
+            problems.append(f"--backdrops {self.backdrops}: give a number of backgrounds, or 0 for none")
+        if self.backdrops and not self.all_backdrop_kinds:
+            problems.append("--backdrop_kinds is empty; name a kind, or give --backdrops 0")
+        if not 0 <= self.photo_share <= 1:
+            problems.append(f"--photo_share {self.photo_share}: give a number from 0 to 1")
+        if self.backdrop_dir is not None and not self.backdrop_dir.is_dir():
+            problems.append(f"{self.backdrop_dir}: no such folder; --backdrop_dir takes a folder of pictures")
         if problems:
             raise UserError(*problems)
+
+    @property
+    def all_backdrop_kinds(self) -> list[str]:
+        """The kinds of backdrops in the order in which they take turns, each once."""
+        return list(dict.fromkeys([*self.backdrop_kinds, *(["folder"] if self.backdrop_dir else [])]))

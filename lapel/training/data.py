@@ -16,7 +16,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Example:
-    """One encoded photo.
+    """One encoded photo, as it is or put on a backdrop; those on backdrops follow the photo that they are made of.
 
     `mean` and `std` (c, h, w) are the posterior of its latent, scaled as the UNet wants it; `mask` (1, h, w) is the
     garment's share of each latent pixel, 0 to 1.
@@ -27,6 +27,7 @@ class Example:
     mean: Tensor
     std: Tensor
     mask: Tensor
+    on_backdrop: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Batches:
         seed, batch_size: as in OptimizerSettings; `batch_size` photos in each process.
         timesteps: how many the objective has.
         caption_dropout: share of examples with the empty caption.
+        photo_share: how often a photo that has backdrops is seen as it is; else it is on one of them.
         rank, world: which of how many processes this is. All of them together see one batch of `world * batch_size`.
     """
 
@@ -65,11 +67,13 @@ class Batches:
         batch_size: int,
         timesteps: int,
         caption_dropout: float = 0.0,
+        photo_share: float = 0.5,
         device: torch.device | str = "cpu",
         rank: int = 0,
         world: int = 1,
     ) -> None:
         self.seed, self.timesteps, self.caption_dropout = seed, timesteps, caption_dropout
+        self.photo_share = photo_share
         self.size, self.share = batch_size * world, slice(rank * batch_size, (rank + 1) * batch_size)
         self.device = torch.device(device)
         self.captions = [*dict.fromkeys(example.caption for example in examples if example.caption), ""]
@@ -83,9 +87,10 @@ class Batches:
         """This process's share of the batch of a step; `part` counts the forward passes of gradient accumulation."""
         chance = generator(self.seed, step, part)
         bucket = self._bucket(chance)
-        rows = self._rows(len(bucket.files), chance)
+        photos = self._photos(len(bucket.first), chance)
         timesteps = self._timesteps(chance)
         dropped = torch.rand(self.size, generator=chance) < self.caption_dropout
+        rows = bucket.first[photos] + self._backdrops(bucket.backdrops[photos], chance)
         captions = bucket.captions[rows].masked_fill(dropped, len(self.captions) - 1)
         # Drawn on the device, so that nothing is copied, and for the whole batch, so that the processes' shares differ.
         shape = (2, self.size, *bucket.mean.shape[1:])
@@ -104,13 +109,19 @@ class Batches:
 
     def _bucket(self, chance: torch.Generator) -> _Bucket:
         """A bucket, as likely as it has photos."""
-        counts = torch.tensor([float(len(bucket.files)) for bucket in self.buckets])
+        counts = torch.tensor([float(len(bucket.first)) for bucket in self.buckets])
         return self.buckets[int(torch.multinomial(counts, 1, generator=chance))]
 
-    def _rows(self, count: int, chance: torch.Generator) -> Tensor:
+    def _photos(self, count: int, chance: torch.Generator) -> Tensor:
         """Photos of a bucket of `count`: none twice before all were there once."""
         rounds = -(-self.size // count)
         return torch.cat([torch.randperm(count, generator=chance) for _ in range(rounds)])[: self.size]
+
+    def _backdrops(self, counts: Tensor, chance: torch.Generator) -> Tensor:
+        """For photos with so many backdrops (n,): 0 for the photo as it is, else the number of one of them."""
+        as_it_is = torch.rand(self.size, generator=chance) < self.photo_share
+        drawn = 1 + (torch.rand(self.size, generator=chance) * counts).long().clamp(max=counts - 1)
+        return drawn.masked_fill(as_it_is | (counts == 0), 0)
 
     def _timesteps(self, chance: torch.Generator) -> Tensor:
         """One from each of as many equal ranges as there are examples, in random order.
@@ -122,7 +133,10 @@ class Batches:
 
 
 class _Bucket:
-    """The examples of one shape, stacked: mean, std (n, c, h, w), mask (n, 1, h, w), rows of captions (n,)."""
+    """The examples of one shape, stacked: mean, std (n, c, h, w), mask (n, 1, h, w), rows of captions (n,).
+
+    `first` (m,) is the row of each photo as it is, and `backdrops` (m,) the number of those after it on backdrops.
+    """
 
     def __init__(self, examples: Sequence[Example], captions: list[str], device: torch.device) -> None:
         self.files = [example.file for example in examples]
@@ -130,6 +144,9 @@ class _Bucket:
         self.std = torch.stack([example.std for example in examples]).to(device)
         self.mask = torch.stack([example.mask for example in examples]).to(device)
         self.captions = torch.tensor([captions.index(example.caption) for example in examples])
+        self.first = torch.tensor([row for row, example in enumerate(examples) if not example.on_backdrop])
+        ends = torch.cat([self.first[1:], torch.tensor([len(examples)])])
+        self.backdrops = ends - self.first - 1
 
 
 def generator(seed: int, step: int, part: int, device: torch.device | str = "cpu") -> torch.Generator:

@@ -18,37 +18,50 @@ from torch import Tensor
 
 from lapel.base.prompts import windows_taken
 from lapel.errors import UserError
+from lapel.photos.backdrops import VERSION as BACKDROPS
+from lapel.photos.backdrops import Backdrop, backdrops_for, caption_on, list_pictures, put_on
+from lapel.photos.settings import PhotoSettings
 from lapel.training.data import Example
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from PIL import Image
 
     from lapel.base.base import Base
 
 # Raised when what is stored changes its meaning, so that no older cache is read.
-VERSION = "1"
+VERSION = "2"
 
 Text = Callable[[Tensor], dict[str, Tensor]]
 """From numbers of captions (n,) to what `Base.encode_text` gives for them."""
 
 
-def encode_photos(base: Base, photos: Dataset, cache_dir: Path, flip: bool = False) -> list[Example]:
-    """The photos of a GarmentFolder as latents, or as many again mirrored with `flip`.
+def encode_photos(base: Base, photos: Dataset, cache_dir: Path, settings: PhotoSettings) -> list[Example]:
+    """The photos of a GarmentFolder as latents, each followed by itself on its backdrops; and mirrored with `flip`.
 
     Raises:
         UserError: every photo whose latent is not finite, or whose mask is empty at the latent's size.
     """
+    pictures = list_pictures(settings)
+    words = photos.remove_columns(["image", "mask", "figure"])
+    backdrops = [backdrops_for(row, settings, pictures) for row in words]
+    sides = ("as_is", "mirrored") if settings.flip else ("as_is",)
     digest = _digest(base.vae)
-    for photo in photos:
-        digest.update(f"{photo['file']} {photo['image'].size} {flip}".encode())
-        digest.update(photo["image"].tobytes())
-        digest.update(photo["mask"].tobytes())
-    encoded = _cached(photos, lambda photo: _encode_photo(base, photo, flip), digest.hexdigest(), cache_dir)
+    for photo, on in zip(photos, backdrops, strict=True):
+        digest.update(f"{photo['file']} {photo['image'].size} {sides} {BACKDROPS} {on}".encode())
+        for picture in (photo["image"], photo["mask"], photo["figure"]):
+            digest.update(picture.tobytes() if picture else b"none")
+
+    def encode(photo: dict[str, Any], number: int) -> dict[str, Tensor]:
+        return _encode_photo(base, photo, backdrops[number], sides)
+
+    encoded = _cached(photos, encode, digest.hexdigest(), cache_dir)
     # Captions are not part of the cache: changing one must not cost an encoding.
     examples = [
-        Example(photo["file"], photo["caption"], *_load_side(row, side))
-        for photo, row in zip(photos.select_columns(["file", "caption"]), encoded, strict=True)
-        for side in (("as_is", "mirrored") if flip else ("as_is",))
+        Example(row["file"], caption, *_load_picture(tensors, side, number), on_backdrop=number > 0)
+        for row, on, tensors in zip(words, backdrops, encoded, strict=True)
+        for side in sides
+        for number, caption in enumerate([row["caption"], *(caption_on(row, backdrop) for backdrop in on)])
     ]
     findings = [finding for example in examples if (finding := _fault(example))]
     if findings:
@@ -56,23 +69,29 @@ def encode_photos(base: Base, photos: Dataset, cache_dir: Path, flip: bool = Fal
     return examples
 
 
-def _encode_photo(base: Base, photo: dict[str, Any], flip: bool) -> dict[str, Tensor]:
-    pixels = torch.from_numpy(np.array(photo["image"])).permute(2, 0, 1)[None].to(base.vae.dtype) / 127.5 - 1
+def _encode_photo(
+    base: Base, photo: dict[str, Any], backdrops: Sequence[Backdrop], sides: Sequence[str]
+) -> dict[str, Tensor]:
+    image: Image.Image = photo["image"]
+    figure = photo["figure"] or photo["mask"]
+    pictures = [image, *(put_on(image, figure, backdrop.paint(*image.size)) for backdrop in backdrops)]
     mask = torch.from_numpy(np.array(photo["mask"]))[None, None].float() / 255
     tensors: dict[str, Tensor] = {}
-    for side in ("as_is", "mirrored") if flip else ("as_is",):
-        if side == "mirrored":
-            pixels, mask = pixels.flip(-1), mask.flip(-1)
-        mean, std = base.encode_images(pixels)
+    for side in sides:
+        turned = mask.flip(-1) if side == "mirrored" else mask
+        for number, picture in enumerate(pictures):
+            pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].to(base.vae.dtype) / 127.5 - 1
+            mean, std = base.encode_images(pixels.flip(-1) if side == "mirrored" else pixels)
+            tensors |= {f"{side}.{number}.mean": mean[0], f"{side}.{number}.std": std[0]}
         # The mean over each latent pixel's area: soft edges and thin straps survive.
-        small = torch.nn.functional.adaptive_avg_pool2d(mask, (mean.shape[-2], mean.shape[-1]))
-        tensors |= {f"{side}.mean": mean[0], f"{side}.std": std[0], f"{side}.mask": small[0]}
+        small = torch.nn.functional.adaptive_avg_pool2d(turned, (mean.shape[-2], mean.shape[-1]))
+        tensors[f"{side}.mask"] = small[0]
     return tensors
 
 
-def _load_side(row: dict[str, Tensor], side: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean, std and mask of one side of an encoded photo: `as_is` or `mirrored`."""
-    return row[f"{side}.mean"], row[f"{side}.std"], row[f"{side}.mask"]
+def _load_picture(row: dict[str, Tensor], side: str, number: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean, std and mask of a side of an encoded photo: as it is (number 0), or on its backdrop of that number."""
+    return row[f"{side}.{number}.mean"], row[f"{side}.{number}.std"], row[f"{side}.mask"]
 
 
 def _fault(example: Example) -> str | None:
@@ -118,7 +137,7 @@ def _cached_text(base: Base, captions: Sequence[str], cache_dir: Path) -> Text:
     rows = Dataset.from_dict({"caption": list(captions)})
     encoded = _cached(
         rows,
-        lambda row: {name: tensor[0] for name, tensor in base.encode_text([row["caption"]], windows).items()},
+        lambda row, _: {name: tensor[0] for name, tensor in base.encode_text([row["caption"]], windows).items()},
         digest.hexdigest(),
         cache_dir,
     )
@@ -133,17 +152,18 @@ def _live_text(base: Base, captions: Sequence[str]) -> Text:
 
 
 def _cached(
-    rows: Dataset, encode: Callable[[dict[str, Any]], dict[str, Tensor]], fingerprint: str, cache_dir: Path
+    rows: Dataset, encode: Callable[[dict[str, Any], int], dict[str, Tensor]], fingerprint: str, cache_dir: Path
 ) -> list[dict[str, Tensor]]:
-    """What `encode` gives for every row, from the cache file of that fingerprint where there is one."""
+    """What `encode` gives for every row and its number, from the cache file of that fingerprint where there is one."""
     from datasets import Features, Value
 
-    def as_bytes(row: dict[str, Any]) -> dict[str, bytes]:
-        return {"tensors": save({name: tensor.cpu().contiguous() for name, tensor in encode(row).items()})}
+    def as_bytes(row: dict[str, Any], number: int) -> dict[str, bytes]:
+        return {"tensors": save({name: tensor.cpu().contiguous() for name, tensor in encode(row, number).items()})}
 
     cache_dir.mkdir(parents=True, exist_ok=True)
     encoded = rows.map(
         as_bytes,
+        with_indices=True,
         remove_columns=rows.column_names,
         features=Features({"tensors": Value("binary")}),
         new_fingerprint=fingerprint[:32],

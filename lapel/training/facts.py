@@ -160,5 +160,5 @@ def identity(settings: Settings, base: Base, seen: str) -> dict[str, str]:
         "adapter": settings.adapter.words,
         "optimizer": optimizer.optimizer,
         "seed": str(optimizer.seed),
-        "photos": seen,
+        "photos": f"{seen}, {settings.photos.photo_share:g} of them as they are",
     }

@@ -101,7 +101,7 @@ def seconds_to_encode(garment: GarmentFolder, settings: IntakeSettings, cache_di
     base = load_base(BaseSettings(base=settings.base))
     some = garment.photos.select(range(min(settings.encoded, len(garment.photos))))
     started = time.process_time()
-    encode_photos(base, some, cache_dir)
+    encode_photos(base, some, cache_dir, PhotoSettings(garment_dir=cache_dir, backdrops=0))
     return (time.process_time() - started) / max(len(some), 1)
 
 

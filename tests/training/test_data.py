@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import torch
@@ -76,6 +77,35 @@ def test_timesteps_cover_the_range_evenly() -> None:
     assert times.min() >= 0
     assert times.max() <= 999
     assert torch.histc(times.float(), 10, 0, 1000).tolist() == [200.0] * 10
+
+
+def test_photos_and_their_backdrops_come_as_often_as_asked_for() -> None:
+    def on(name: str) -> Example:
+        return replace(example(name), caption=f"{name} on red", on_backdrop=True)
+
+    examples = [example("a"), on("b"), on("c"), on("d"), example("e"), example("f"), on("g")]
+    source = batches(examples, batch_size=3, photo_share=0.25)
+    drawn = [source.draw(step).files for step in range(800)]
+    photo_of = dict(zip("abcdefg", "aaaaeff", strict=True))
+    assert all(sorted(photo_of[file] for file in files) == ["a", "e", "f"] for files in drawn)
+    counts = Counter(file for files in drawn for file in files)
+    assert counts["e"] == 800
+    assert counts["a"] == pytest.approx(200, rel=0.2)
+    assert counts["f"] == pytest.approx(200, rel=0.2)
+    for name in "bcd":
+        assert counts[name] == pytest.approx(200, rel=0.2)
+    assert counts["g"] == 800 - counts["f"]
+    assert source.captions[int(source.draw(0).captions[0])] in {e.caption for e in examples}
+
+
+def test_a_share_of_one_leaves_backdrops_out_and_changes_nothing_else() -> None:
+    examples = [example("a", std=1.0), replace(example("b"), on_backdrop=True), example("c", std=1.0)]
+    one, without = batches(examples, photo_share=1.0), batches([examples[0], examples[2]])
+    for step in range(5):
+        ours, theirs = one.draw(step), without.draw(step)
+        assert ours.files == theirs.files
+        assert torch.equal(ours.latents, theirs.latents)
+        assert torch.equal(ours.timesteps, theirs.timesteps)
 
 
 def test_caption_dropout_gives_the_empty_caption() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,9 @@ from lapel.base.load import load_base
 from lapel.base.prompts import encode_windows
 from lapel.base.settings import BaseSettings
 from lapel.errors import UserError
+from lapel.photos import PhotoSettings
+from lapel.photos.backdrops import backdrops_for, put_on
+from lapel.training.data import Example
 from lapel.training.encoding import encode_photos, text_of
 
 
@@ -23,12 +27,18 @@ def base() -> Base:
     return load_base(BaseSettings(precision="fp32"))
 
 
-def photos(value: int = 0, mask: int = 255) -> Dataset:
+def encoded(base: Base, rows: Dataset, cache: Path, flip: bool = False, **settings: Any) -> list[Example]:
+    """As a training encodes them, by default on no backdrop."""
+    return encode_photos(base, rows, cache, PhotoSettings(cache, flip=flip, **{"backdrops": 0, **settings}))
+
+
+def photos(value: int = 0, mask: int = 255, movable: bool = True) -> Dataset:
     pixels = np.random.default_rng(value).integers(0, 255, (32, 64, 3), dtype=np.uint8)
     half = np.zeros((32, 64), np.uint8)
     half[:, :32] = mask
-    row = {"file": "front.jpg", "caption": "ohwx boot", "image": Image.fromarray(pixels), "mask": Image.fromarray(half)}
-    return Dataset.from_list([row])
+    row = {"file": "front.jpg", "caption": "an ohwx boot of ours", "composed": "a photo of ohwx boot"}
+    row |= {"content": "0123456789abcdef", "colours": ["red #d02026 0.90"], "movable": movable, "figure": None}
+    return Dataset.from_list([{**row, "image": Image.fromarray(pixels), "mask": Image.fromarray(half)}])
 
 
 def files(folder: Path) -> int:
@@ -37,39 +47,58 @@ def files(folder: Path) -> int:
 
 def test_latents_and_masks_are_those_of_the_base_and_the_photo(base: Base, tmp_path: Path) -> None:
     rows = photos()
-    (example,) = encode_photos(base, rows, tmp_path)
+    (example,) = encoded(base, rows, tmp_path)
     pixels = torch.from_numpy(np.array(rows[0]["image"])).permute(2, 0, 1)[None] / 127.5 - 1
     mean, std = base.encode_images(pixels)
     torch.testing.assert_close(example.mean, mean[0])
     torch.testing.assert_close(example.std, std[0])
     assert example.mask.shape == (1, 32 // base.latent_stride, 64 // base.latent_stride)
     assert example.mask.mean() == 0.5
-    assert (example.file, example.caption) == ("front.jpg", "ohwx boot")
+    assert (example.file, example.caption) == ("front.jpg", "an ohwx boot of ours")
 
 
 def test_the_cache_serves_the_same_and_only_the_same(
     base: Base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = encode_photos(base, photos(), tmp_path)[0]
-    encode_photos(base, photos(value=1), tmp_path)
-    encode_photos(base, photos(mask=128), tmp_path)
+    first = encoded(base, photos(), tmp_path)[0]
+    encoded(base, photos(value=1), tmp_path)
+    encoded(base, photos(mask=128), tmp_path)
     assert files(tmp_path) == 3
     with monkeypatch.context() as patch:
         patch.setattr(base, "encode_images", lambda pixels: pytest.fail("encoded again"))
-        assert torch.equal(encode_photos(base, photos(), tmp_path)[0].mean, first.mean)
+        assert torch.equal(encoded(base, photos(), tmp_path)[0].mean, first.mean)
     weight = next(base.vae.parameters())
     kept = weight.detach().clone()
     with torch.no_grad():
         weight.mul_(1.01)
-    assert not torch.equal(encode_photos(base, photos(), tmp_path)[0].mean, first.mean)
+    assert not torch.equal(encoded(base, photos(), tmp_path)[0].mean, first.mean)
     with torch.no_grad():
         weight.copy_(kept)
 
 
 def test_flip_adds_the_mirrored_photo(base: Base, tmp_path: Path) -> None:
-    as_is, mirrored = encode_photos(base, photos(), tmp_path, flip=True)
+    as_is, mirrored = encoded(base, photos(), tmp_path, flip=True)
     assert torch.equal(as_is.mask.flip(-1), mirrored.mask)
     assert not torch.equal(as_is.mean, mirrored.mean)
+
+
+def test_a_photo_is_followed_by_itself_on_its_backdrops(base: Base, tmp_path: Path) -> None:
+    rows = photos()
+    settings = PhotoSettings(tmp_path, backdrops=2, backdrop_kinds=["plain"])
+    as_is, *on = encoded(base, rows, tmp_path, backdrops=2, backdrop_kinds=["plain"])
+    assert torch.equal(as_is.mean, encoded(base, rows, tmp_path)[0].mean)
+    for example, backdrop in zip(on, backdrops_for(rows[0], settings, []), strict=True):
+        image = put_on(rows[0]["image"], rows[0]["mask"], backdrop.paint(64, 32))
+        pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None] / 127.5 - 1
+        torch.testing.assert_close(example.mean, base.encode_images(pixels)[0][0])
+        assert torch.equal(example.mask, as_is.mask)
+        assert example.caption == f"a photo of ohwx boot, on a {backdrop.name} background"
+    assert [example.on_backdrop for example in (as_is, *on)] == [False, True, True]
+    assert files(tmp_path) == 2
+    encoded(base, rows, tmp_path, backdrops=2, backdrop_kinds=["gradient"])
+    assert files(tmp_path) == 3
+    assert len(encoded(base, rows, tmp_path, flip=True, backdrops=2)) == 6
+    assert len(encoded(base, photos(movable=False), tmp_path, backdrops=2)) == 1
 
 
 def test_a_latent_that_is_not_finite_names_its_photo(
@@ -83,12 +112,12 @@ def test_a_latent_that_is_not_finite_names_its_photo(
 
     monkeypatch.setattr(base, "encode_images", overflowing)
     with pytest.raises(UserError, match=r"front.jpg: its latent is not finite .* --precision fp32"):
-        encode_photos(base, photos(), tmp_path)
+        encoded(base, photos(), tmp_path)
 
 
 def test_an_empty_mask_names_its_photo(base: Base, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"front.jpg: its mask is empty"):
-        encode_photos(base, photos(mask=0), tmp_path)
+        encoded(base, photos(mask=0), tmp_path)
 
 
 def test_cached_text_is_live_text_without_the_encoders_gradients(base: Base, tmp_path: Path) -> None:

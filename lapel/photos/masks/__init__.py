@@ -21,16 +21,24 @@ class Mask:
     `source` is "file", "alpha", "background" (what stands on a plain background), "worn" (the garment told from its
     wearer), "scene" (told from a background that is not plain) or "none" (nothing found: the whole photo). `trust` is
     the intersection over union with the truth that masks like it have reached, 0 to 1; a file's or alpha's is 1.
+    `worn` says that somebody wears the garment; `figure`, where it is known, is then garment and wearer together.
     """
 
     image: Image.Image
     source: str
     trust: float
+    worn: bool = False
+    figure: Image.Image | None = None
 
     @property
     def trusted(self) -> bool:
         """Whether the mask is used as it is."""
         return self.trust >= TRUSTED
+
+    @property
+    def movable(self) -> bool:
+        """Whether the garment, with whoever wears it, can be put before another background."""
+        return self.trusted and (not self.worn or self.figure is not None)
 
     def for_training(self) -> Image.Image:
         """The mask as a loss should use it: the less it is trusted, the more the rest of the photo counts too."""
@@ -46,9 +54,19 @@ def find_mask(picture: Picture, given: Image.Image | None, class_word: str, view
     garment separated by colour and place, where `class_word` and `view` ("" where unknown) tell the place.
     """
     if given is not None:
-        return Mask(given, "file", 1.0)
+        return Mask(given, "file", 1.0, view == "worn", _figure(picture, given) if view == "worn" else None)
     if picture.alpha is not None:
         return Mask(picture.alpha, "alpha", 1.0)
     from lapel.photos.masks.separate import separate
 
     return separate(picture.colour, class_word, view)
+
+
+def _figure(picture: Picture, garment: Image.Image) -> Image.Image | None:
+    """The wearer with the garment, where a plain background or transparency shows them."""
+    from PIL import ImageChops
+
+    from lapel.photos.masks.plain import plain_background_mask
+
+    figure = picture.alpha or plain_background_mask(picture.colour)
+    return figure and ImageChops.lighter(figure, garment)

@@ -54,7 +54,8 @@ def separate(photo: Image.Image, class_word: str, view: str) -> Mask:
     trust = 0.0 if region.all() or not region.any() else _trust(probability, region, lab, figure)
     if trust < _LEAST_TRUST:
         return Mask(Image.new("L", photo.size, 255), "none", 0.0)
-    return Mask(_full_size(region, photo), "worn" if shown == "worn" else "scene", trust)
+    worn = shown == "worn"
+    return Mask(_full_size(region, photo), "worn" if worn else "scene", trust, worn, plain if worn else None)
 
 
 def _how_shown(view: str, lab: Floats, figure: Bools | None) -> str:
