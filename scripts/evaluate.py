@@ -1,10 +1,11 @@
-"""Measure what was learned: python scripts/evaluate.py backgrounds|intake|learning|masks|tiny [settings]
+"""Measure what was learned: python scripts/evaluate.py backgrounds|intake|learning|masks|tiny|views [settings]
 
 backgrounds: how often adapters draw the white studio of their photos unasked, by how they were put on backdrops.
 intake: how fast photos are taken in, where the time goes, and what memory it needs.
 learning: garments of the wardrobe, by (a) the base with the trigger, (b) the base with a full caption, (c) the adapter.
 masks: what the intake finds of the garment, against true masks.
 tiny: whether the embedded base draws what its prompts say, on combinations that it has never seen.
+views: how often the zero-shot reading of views, places and patterns is right.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ MEASUREMENTS = {
     "learning": ("evaluation.learning", "measure_learning", "LearningSettings"),
     "masks": ("evaluation.masks", "measure_masks", "MaskSettings"),
     "tiny": ("evaluation.tiny", "measure_tiny", "TinySettings"),
+    "views": ("evaluation.views", "measure_views", "ViewSettings"),
 }
 """By the first word: the module beside this program, its function, and the settings that the function takes."""
 

@@ -49,20 +49,22 @@ def main() -> None:
 
     quiet()
     from lapel.base.load import load_base
+    from lapel.fidelity.readers import load_reader
     from lapel.photos.read import read_picture
     from lapel.report import finding_lines, photo_lines, write_photos
     from lapel.training.encoding import cache_folder
 
     base = load_base(base_settings)
     resolution = photos.resolution or base.resolution
-    garment = read_garment(photos, resolution, base.multiple, cache_folder(settings.cache_dir))
+    cache_dir, reader = cache_folder(settings.cache_dir), load_reader(photos.reader)
+    garment = read_garment(photos, resolution, base.multiple, cache_dir, reader)
     whole = (read_picture(photo.path, photos.background).colour for photo in listing.photos)
     paths: tuple[Path, ...] = write_photos(
         output_dir, garment, whole, (after_vae(base, row["image"]) for row in garment.photos)
     )
     print(f"{garment.name}, learned as '{garment.trigger} {garment.class_word}'")
     for attribute, value in garment.attributes.items():
-        print(f"  {attribute}: {value}")
+        print(f"  {attribute}: {value} (by {garment.sources[attribute]})")
     print("\n".join(["", *photo_lines(garment)]))
     print("\n" + "\n".join(finding_lines(garment) or ["  nothing to say against them"]) + "\n")
     if settings.write_captions:

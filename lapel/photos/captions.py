@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from lapel.errors import UserError
@@ -26,6 +26,20 @@ def view_of(stem: str) -> str:
     return next((view for view, names in _VIEW_WORDS.items() if any(name in words for name in names)), "")
 
 
+def is_another_view(stem: str, others: Collection[str]) -> bool:
+    """Whether a photo's name says that it shows another view than the first: `tee_alt`, or `tee-2` beside `tee`.
+
+    `others` are the stems of the folder's photos; a number alone is only a number.
+    """
+    if re.search(r"(?<![a-z])(alt|alternate|alternative)\d*$", stem, re.I):
+        return True
+    numbered = re.fullmatch(r"(.*[^\d\W_].*?)[-_ ]0?([2-9])", stem)
+    firsts = (
+        [f"{numbered[1]}{end}" for end in ("", "-1", "_1", " 1", "-01", "_01", "_main", "-main")] if numbered else []
+    )
+    return any(first in others for first in firsts)
+
+
 def class_word_of(text: str) -> str | None:
     """The class word that `text` contains; of several the last one, which in English is the thing itself."""
     return last_of(text, CATEGORIES)
@@ -39,19 +53,21 @@ def read_text(path: Path) -> str:
         raise UserError(f"{path}: not UTF-8 text; save it as UTF-8") from None
 
 
-def compose(written: str | None, view: str, worn: bool, trigger: str, class_word: str) -> str:
+def compose(written: str | None, view: str, worn: bool, trigger: str, class_word: str, place: str = "") -> str:
     """The training caption, in which `<trigger> <class word>` stands for the garment.
 
     A written caption keeps its words: `{garment}` in it becomes the garment's name; else the class word gets the
     trigger before it; else the name is put before the caption. Without one, the caption says what varies from photo to
-    photo, its view and whether somebody wears the garment, so that these stay free to choose in a prompt. What is
-    constant (colours, pattern, neckline) is left out, so that it goes into the trigger.
+    photo, its view, whether somebody wears the garment, and the `place` where one is told ("at the beach"), so that
+    these stay free to choose in a prompt. What is constant (colours, pattern, neckline) is left out, so that it goes
+    into the trigger.
     """
     garment = f"{trigger} {class_word}"
     if written is None:
         what = f"a person wearing {garment}" if worn or view == "worn" else garment
         start = "a close-up photo" if view == "detail" else "a photo"
-        return f"{start} of {what}" + (f", {view} view" if view in ("front", "back", "side") else "")
+        seen_from = f", {view} view" if view in ("front", "back", "side") else ""
+        return f"{start} of {what}{seen_from}" + (f", {place}" if place else "")
     text = " ".join(written.split())
     if "{garment}" in text:
         return text.replace("{garment}", garment)

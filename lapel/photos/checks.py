@@ -162,7 +162,7 @@ def _views(rows: Sequence[Row]) -> Iterator[Finding]:
         yield Finding("note", "", "no file name tells a view", "put front, back, side, detail or worn into the names")
         return
     for view in ("front", "back"):
-        if view not in seen and not (view == "front" and "" in {row["view"] for row in rows}):
+        if view not in seen and not (view == "front" and any(not row["view"] and not row["another"] for row in rows)):
             what = f"the {view} was never seen (seen: {', '.join(sorted(seen))})"
             yield Finding("note", "", what, f"add a photo of the {view}, or the adapter will invent it")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from lapel.errors import UserError
-from lapel.photos.captions import first_class_word, read_text, view_of
+from lapel.photos.captions import first_class_word, is_another_view, read_text, view_of
 from lapel.photos.feed import FeedRow, one_value, read_feed
 from lapel.photos.settings import PhotoSettings
 from lapel.photos.vocabulary import attributes_of
@@ -26,7 +26,8 @@ DEFAULT_TRIGGER = "ohwx"
 class PhotoFile:
     """One photo of a garment folder: where it and its mask are, its view, and the caption that somebody wrote for it.
 
-    `view_source` is "feed", "name" (the file's), or "" where neither tells.
+    `view_source` is "feed", "name" (the file's), or "" where neither tells; `another` says that by its name it shows
+    another view than the folder's first photos do (`-2`, `alt`).
     """
 
     path: Path
@@ -34,6 +35,7 @@ class PhotoFile:
     view: str
     view_source: str
     written: str | None
+    another: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ def list_garment(settings: PhotoSettings) -> Listing:
     ]
     words = _garment_words(settings, feed, problems)
 
+    stems = {photo.stem for photo in photos}
     listed = []
     for photo in photos:
         row = feed.get(photo.name, FeedRow())
@@ -81,7 +84,8 @@ def list_garment(settings: PhotoSettings) -> Listing:
         written = _sidecar_caption(photo, problems) or row.caption or None
         named = view_of(photo.stem)
         view_source = "feed" if row.view else "name" if named else ""
-        listed.append(PhotoFile(photo, mask, row.view or named, view_source, written))
+        another = is_another_view(photo.stem, stems)
+        listed.append(PhotoFile(photo, mask, row.view or named, view_source, written, another))
     problems += [f"{mask}: a mask without its photo; name it as the photo, or remove it" for mask in sorted(masks)]
     if problems:
         raise UserError(*problems)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from datasets import Dataset, Features
 
     from lapel.photos.checks import Finding
+    from lapel.photos.reading import Reader
 
 
 _WRITTEN_AT_ONCE = 16
@@ -32,15 +33,18 @@ _MANY = 20
 class GarmentFolder:
     """A garment's photos, ready to learn from.
 
-    `photos` has one row a photo: `file` (name), `image` (PIL RGB) and `mask` (PIL L, 255 inside) both of the bucket's
-    `width` and `height`, `movable` (whether it may be put on backdrops) and `figure` (PIL L, what is then moved; None
-    where that is the mask), `mask_source` and `mask_trust` (see `lapel.photos.masks.Mask`; a mask that is not trusted is
-    already softened), `view` ("" where nothing tells it) and `view_source` ("feed", "name", or "mask" where a
-    person is seen to wear it), `caption` with trigger and class word, `composed`
-    (the caption that nobody has written), `enlargement`
-    (pixels of the bucket per pixel of the photo), `box` (what the bucket shows of the photo: left, top, right, bottom),
-    `frames` and `content` (SHA-256) of its file, and the facts of
-    `lapel.photos.facts`. `findings` is what there is to say about them, the worst first.
+    `photos` has one row a photo:
+
+    - `file` (name), `frames` and `content` (SHA-256) of it, and the facts of `lapel.photos.facts`;
+    - `image` (PIL RGB) and `mask` (PIL L, 255 inside), both of the bucket's `width` and `height`, of which `box` (left,
+      top, right, bottom) is what they show of the photo, and `enlargement` the bucket's pixels per pixel of it;
+    - `mask_source` and `mask_trust` (`lapel.photos.masks.Mask`; a mask that is not trusted is already softened),
+      `movable` (whether it may be put on backdrops) and `figure` (PIL L, what then moves; None where that is the mask);
+    - `view` ("" where nothing tells it), `view_source` ("feed", "name", "mask" where a person is seen to wear it, or
+      "reader"), `another` (`PhotoFile`), and `read`, the attributes that were read;
+    - `caption` with trigger and class word, and `composed`, the caption without anybody's words and place.
+
+    `findings` is what there is to say about them, the worst first.
     """
 
     name: str
@@ -50,6 +54,8 @@ class GarmentFolder:
     findings: tuple[Finding, ...] = ()
     attributes: dict[str, str] = field(default_factory=dict)
     """What is constant of the garment, and so left to the trigger: words by attribute, colours with their hex code."""
+    sources: dict[str, str] = field(default_factory=dict)
+    """Who told each attribute: "the shop", "names" (of files and folder), "reader", or "pixels"."""
 
     def require_sound(self) -> None:
         """Raise `UserError` with every finding that is an error."""
@@ -58,8 +64,12 @@ class GarmentFolder:
             raise UserError(*(finding.line().removeprefix("error: ") for finding in errors))
 
 
-def read_garment(settings: PhotoSettings, resolution: int, multiple: int, cache_dir: Path) -> GarmentFolder:
+def read_garment(
+    settings: PhotoSettings, resolution: int, multiple: int, cache_dir: Path, reader: Reader | None = None
+) -> GarmentFolder:
     """Read, mask, caption and bucket every photo of a garment folder.
+
+    A `reader` (`lapel.fidelity.readers.load_reader` of the settings' own) tells what nobody else does.
 
     `resolution` is the training size in pixels, `multiple` what both sides of a bucket are multiples of. The result is
     kept in `cache_dir` under a fingerprint of every photo's, mask's and caption's content, the settings, and this
@@ -69,14 +79,14 @@ def read_garment(settings: PhotoSettings, resolution: int, multiple: int, cache_
     from datasets.exceptions import DatasetGenerationError
 
     listing = list_garment(settings)
-    making = {"listing": listing, "background": settings.background, "resolution": resolution}
+    making = {"listing": listing, "background": settings.background, "resolution": resolution, "reader": reader}
     try:
         photos = Dataset.from_generator(
             _examples,
             features=_columns(),
             cache_dir=str(cache_dir),
             gen_kwargs={**making, "multiple": multiple},
-            fingerprint=_fingerprint(listing, settings, resolution, multiple),
+            fingerprint=_fingerprint(listing, settings, resolution, multiple, reader),
             writer_batch_size=_WRITTEN_AT_ONCE,
         )
     except DatasetGenerationError as error:
@@ -96,9 +106,16 @@ def _columns() -> Features:
     )
     counts = dict.fromkeys(("width", "height", "frames"), Value("int32"))
     shares = dict.fromkeys(("mask_trust", "enlargement", "share", "white", "black", "blur"), number)
-    lists = {"box": List(number), "lab": List(number), "colours": List(text), "palette": Value("binary")}
+    lists = {
+        "box": List(number),
+        "lab": List(number),
+        "colours": List(text),
+        "read": List(text),
+        "palette": Value("binary"),
+    }
+    yes_or_no = {"movable": Value("bool"), "another": Value("bool")}
     pictures = {"image": Image(mode="RGB"), "mask": Image(mode="L"), "figure": Image(mode="L")}
-    return Features({**pictures, "movable": Value("bool"), **words, **counts, **shares, **lists})
+    return Features({**pictures, **yes_or_no, **words, **counts, **shares, **lists})
 
 
 def _considered(listing: Listing, photos: Dataset) -> GarmentFolder:
@@ -106,16 +123,25 @@ def _considered(listing: Listing, photos: Dataset) -> GarmentFolder:
     from lapel.photos.checks import check
     from lapel.photos.colour_names import common_colours
     from lapel.photos.masks import TRUSTED
+    from lapel.photos.reading import agreed
 
     rows = photos.remove_columns(["image", "mask", "figure"]).to_list()
     sure = [row for row in rows if row["mask_trust"] >= TRUSTED and row["view"] != "detail"]
-    told = {"SKU": listing.sku, "colour in the shop's words": listing.colour, **listing.attributes}
-    told["colours"] = ", ".join(common_colours(row["colours"] for row in sure))
-    attributes = {name: value for name, value in told.items() if value}
-    return GarmentFolder(listing.name, listing.class_word, listing.trigger, photos, check(rows), attributes)
+    by_source = {
+        "the shop": {"SKU": listing.sku, "colour in the shop's words": listing.colour},
+        "reader": agreed([row["read"] for row in rows if row["view"] != "detail"]),
+        "names": listing.attributes,
+        "pixels": {"colours": ", ".join(common_colours(row["colours"] for row in sure))},
+    }
+    told = {name: (value, source) for source, of in by_source.items() for name, value in of.items() if value}
+    attributes = {name: value for name, (value, _) in told.items()}
+    sources = {name: source for name, (_, source) in told.items()}
+    return GarmentFolder(listing.name, listing.class_word, listing.trigger, photos, check(rows), attributes, sources)
 
 
-def _fingerprint(listing: Listing, settings: PhotoSettings, resolution: int, multiple: int) -> str:
+def _fingerprint(
+    listing: Listing, settings: PhotoSettings, resolution: int, multiple: int, reader: Reader | None
+) -> str:
     """Names everything that the examples depend on."""
     code = [sha256(path) for path in sorted(Path(__file__).parent.rglob("*.py"))]
     rows = [
@@ -123,6 +149,7 @@ def _fingerprint(listing: Listing, settings: PhotoSettings, resolution: int, mul
         for photo in listing.photos
     ]
     parts = [code, rows, listing.class_word, listing.trigger, settings.background, resolution, multiple]
+    parts.append(reader.fingerprint if reader else "")
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
@@ -130,35 +157,42 @@ def _content(photo: PhotoFile) -> list[str]:
     return [sha256(path) for path in (photo.path, photo.mask) if path is not None]
 
 
-def _examples(listing: Listing, background: str, resolution: int, multiple: int) -> Iterator[dict[str, Any]]:
+def _examples(
+    listing: Listing, background: str, resolution: int, multiple: int, reader: Reader | None
+) -> Iterator[dict[str, Any]]:
     """Rows for the dataset; after the last photo, a `UserError` with whatever was found wrong."""
     from tqdm import tqdm
 
     problems: list[str] = []
     for photo in tqdm(listing.photos, desc="photos", unit="photo", mininterval=1, disable=len(listing.photos) < _MANY):
         try:
-            yield _example(photo, listing, background, resolution, multiple)
+            yield _example(photo, listing, background, resolution, multiple, reader)
         except UserError as error:
             problems += error.lines
     if problems:
         raise UserError(*problems)
 
 
-def _example(photo: PhotoFile, listing: Listing, background: str, resolution: int, multiple: int) -> dict[str, Any]:
+def _example(
+    photo: PhotoFile, listing: Listing, background: str, resolution: int, multiple: int, reader: Reader | None
+) -> dict[str, Any]:
     from lapel.photos.buckets import choose_crop
     from lapel.photos.facts import facts_of
     from lapel.photos.masks import find_mask
     from lapel.photos.read import read_mask, read_picture
+    from lapel.photos.reading import read_photo
 
     picture = read_picture(photo.path, background)
     given = read_mask(photo.mask, photo.path, picture.colour.size) if photo.mask else None
-    mask = find_mask(picture, given, listing.class_word, photo.view)
-    seen = "worn" if mask.worn and not photo.view else ""
+    read = read_photo(reader, picture.colour, listing.class_word, photo.another)
+    view, source = (photo.view, photo.view_source) if photo.view else (read.view, "reader" if read.view else "")
+    mask = find_mask(picture, given, listing.class_word, view)
+    view, source = ("worn", "mask") if mask.worn and not view else (view, source)
     # Faint edges do not count as garment when the crop is placed.
     garment = mask.image.point(lambda value: 255 if value >= 128 else 0).getbbox()
     crop = choose_crop(picture.colour.size, garment or (0, 0, *picture.colour.size), resolution, multiple)
     image = crop.cut(picture.colour)
-    shown = (photo.view, mask.worn, listing.trigger, listing.class_word)
+    shown = (photo.view or read.view, mask.worn, listing.trigger, listing.class_word)
     return {
         "file": photo.path.name,
         "image": image,
@@ -167,9 +201,11 @@ def _example(photo: PhotoFile, listing: Listing, background: str, resolution: in
         "movable": mask.movable,
         "mask_source": mask.source,
         "mask_trust": mask.trust,
-        "view": photo.view or seen,
-        "view_source": photo.view_source or ("mask" if seen else ""),
-        "caption": compose(photo.written, *shown),
+        "view": view,
+        "view_source": source,
+        "another": photo.another,
+        "read": list(read.attributes),
+        "caption": compose(photo.written, *shown, read.place),
         "composed": compose(None, *shown),
         "width": crop.width,
         "height": crop.height,

@@ -37,12 +37,17 @@ class PhotoSettings:
     flip: bool = False
     """Also train on mirrored photos. Off, because it mirrors prints and buttons."""
 
-    backdrops: int = 4
-    """On how many other backgrounds each photo with a trusted mask is put as well; 0 for none."""
+    reader: str | None = None
+    """Who reads views, places and attributes that nobody has told: tiny (for drawn garments), or a model of open_clip
+    by hub id (hf-hub:Marqo/marqo-fashionSigLIP) or folder. By default nobody: nothing is loaded unasked."""
+
+    backdrops: int = 0
+    """On how many other backgrounds each photo with a trusted mask is put as well. None, until it is measured
+    what they are worth (`scripts/evaluate.py backgrounds`)."""
 
     backdrop_kinds: list[BackdropKind] = field(default_factory=lambda: ["plain", "gradient"])
-    """Of which kinds these backgrounds are: plain colours, gradients, or scenes that lapel draws itself, as `tiny` knows
-    them. A base of photographs is better shown plain ones, or photographs by `--backdrop_dir`."""
+    """Of which kinds these backgrounds are: plain colours, gradients, or scenes that lapel draws itself, as
+    `tiny` knows them. A base of photographs is better shown plain ones, or your own by `--backdrop_dir`."""
 
     backdrop_dir: Path | None = None
     """A folder of your own pictures to put the garment on, beside the other kinds. Captions take their words from

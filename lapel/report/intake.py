@@ -51,6 +51,7 @@ def keep_photos(run_folder: Path, garment: GarmentFolder) -> Path:
         "trigger": garment.trigger,
         "class_word": garment.class_word,
         "attributes": garment.attributes,
+        "sources": garment.sources,
         "count": len(garment.photos),
         "photos": rows,
         "findings": [dataclasses.asdict(finding) for finding in garment.findings],
