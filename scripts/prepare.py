@@ -49,15 +49,15 @@ def main() -> None:
 
     quiet()
     from lapel.base.load import load_base
-    from lapel.fidelity.readers import load_reader
+    from lapel.fidelity.models import load_models
     from lapel.photos.read import read_picture
     from lapel.report import finding_lines, photo_lines, write_photos
     from lapel.training.encoding import cache_folder
 
     base = load_base(base_settings)
     resolution = photos.resolution or base.resolution
-    cache_dir, reader = cache_folder(settings.cache_dir), load_reader(photos.reader)
-    garment = read_garment(photos, resolution, base.multiple, cache_dir, reader)
+    cache_dir, models = cache_folder(settings.cache_dir), load_models(photos)
+    garment = read_garment(photos, resolution, base.multiple, cache_dir, models)
     whole = (read_picture(photo.path, photos.background).colour for photo in listing.photos)
     paths: tuple[Path, ...] = write_photos(
         output_dir, garment, whole, (after_vae(base, row["image"]) for row in garment.photos)

@@ -99,7 +99,7 @@ def with_preset(argv: list[str]) -> list[str]:
 def prepare(settings: Settings, base: Base, accelerator: Accelerator) -> tuple[GarmentFolder, Lesson]:
     """Photos become latents and captions embeddings; the encoders' memory is given back; the adapter goes in."""
     from lapel.adapters.inject import inject
-    from lapel.fidelity.readers import load_reader
+    from lapel.fidelity.models import load_models
     from lapel.training.checkpoint import State, trained_weights
     from lapel.training.data import Batches
     from lapel.training.encoding import cache_folder, content_name, encode_photos, text_of
@@ -112,9 +112,7 @@ def prepare(settings: Settings, base: Base, accelerator: Accelerator) -> tuple[G
     # The first process fills the caches, the others read them.
     with accelerator.main_process_first():
         resolution = settings.photos.resolution or base.resolution
-        garment = read_garment(
-            settings.photos, resolution, base.multiple, cache_dir, load_reader(settings.photos.reader)
-        )
+        garment = read_garment(settings.photos, resolution, base.multiple, cache_dir, load_models(settings.photos))
         garment.require_sound()
         examples = encode_photos(base, garment.photos, cache_dir, settings.photos)
         batches = Batches(

@@ -13,13 +13,13 @@ from lapel.errors import UserError
 from lapel.files import sha256
 from lapel.photos.captions import compose
 from lapel.photos.folder import Listing, PhotoFile, list_garment
+from lapel.photos.models import NO_MODELS, Models
 from lapel.photos.settings import PhotoSettings
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features
 
     from lapel.photos.checks import Finding
-    from lapel.photos.reading import Reader
 
 
 _WRITTEN_AT_ONCE = 16
@@ -65,11 +65,11 @@ class GarmentFolder:
 
 
 def read_garment(
-    settings: PhotoSettings, resolution: int, multiple: int, cache_dir: Path, reader: Reader | None = None
+    settings: PhotoSettings, resolution: int, multiple: int, cache_dir: Path, models: Models = NO_MODELS
 ) -> GarmentFolder:
     """Read, mask, caption and bucket every photo of a garment folder.
 
-    A `reader` (`lapel.fidelity.readers.load_reader` of the settings' own) tells what nobody else does.
+    The `models` that the settings ask for (`lapel.fidelity.models.load_models`) tell what nobody else does.
 
     `resolution` is the training size in pixels, `multiple` what both sides of a bucket are multiples of. The result is
     kept in `cache_dir` under a fingerprint of every photo's, mask's and caption's content, the settings, and this
@@ -79,14 +79,14 @@ def read_garment(
     from datasets.exceptions import DatasetGenerationError
 
     listing = list_garment(settings)
-    making = {"listing": listing, "background": settings.background, "resolution": resolution, "reader": reader}
+    making = {"listing": listing, "background": settings.background, "resolution": resolution, "models": models}
     try:
         photos = Dataset.from_generator(
             _examples,
             features=_columns(),
             cache_dir=str(cache_dir),
             gen_kwargs={**making, "multiple": multiple},
-            fingerprint=_fingerprint(listing, settings, resolution, multiple, reader),
+            fingerprint=_fingerprint(listing, settings, resolution, multiple, models),
             writer_batch_size=_WRITTEN_AT_ONCE,
         )
     except DatasetGenerationError as error:
@@ -139,9 +139,7 @@ def _considered(listing: Listing, photos: Dataset) -> GarmentFolder:
     return GarmentFolder(listing.name, listing.class_word, listing.trigger, photos, check(rows), attributes, sources)
 
 
-def _fingerprint(
-    listing: Listing, settings: PhotoSettings, resolution: int, multiple: int, reader: Reader | None
-) -> str:
+def _fingerprint(listing: Listing, settings: PhotoSettings, resolution: int, multiple: int, models: Models) -> str:
     """Names everything that the examples depend on."""
     code = [sha256(path) for path in sorted(Path(__file__).parent.rglob("*.py"))]
     rows = [
@@ -149,7 +147,7 @@ def _fingerprint(
         for photo in listing.photos
     ]
     parts = [code, rows, listing.class_word, listing.trigger, settings.background, resolution, multiple]
-    parts.append(reader.fingerprint if reader else "")
+    parts.append(models.fingerprint)
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
@@ -158,7 +156,7 @@ def _content(photo: PhotoFile) -> list[str]:
 
 
 def _examples(
-    listing: Listing, background: str, resolution: int, multiple: int, reader: Reader | None
+    listing: Listing, background: str, resolution: int, multiple: int, models: Models
 ) -> Iterator[dict[str, Any]]:
     """Rows for the dataset; after the last photo, a `UserError` with whatever was found wrong."""
     from tqdm import tqdm
@@ -166,7 +164,7 @@ def _examples(
     problems: list[str] = []
     for photo in tqdm(listing.photos, desc="photos", unit="photo", mininterval=1, disable=len(listing.photos) < _MANY):
         try:
-            yield _example(photo, listing, background, resolution, multiple, reader)
+            yield _example(photo, listing, background, resolution, multiple, models)
         except UserError as error:
             problems += error.lines
     if problems:
@@ -174,7 +172,7 @@ def _examples(
 
 
 def _example(
-    photo: PhotoFile, listing: Listing, background: str, resolution: int, multiple: int, reader: Reader | None
+    photo: PhotoFile, listing: Listing, background: str, resolution: int, multiple: int, models: Models
 ) -> dict[str, Any]:
     from lapel.photos.buckets import choose_crop
     from lapel.photos.facts import facts_of
@@ -184,9 +182,9 @@ def _example(
 
     picture = read_picture(photo.path, background)
     given = read_mask(photo.mask, photo.path, picture.colour.size) if photo.mask else None
-    read = read_photo(reader, picture.colour, listing.class_word, photo.another)
+    read = read_photo(models.reader, picture.colour, listing.class_word, photo.another)
     view, source = (photo.view, photo.view_source) if photo.view else (read.view, "reader" if read.view else "")
-    mask = find_mask(picture, given, listing.class_word, view)
+    mask = find_mask(picture, given, listing.class_word, view, models.masks)
     view, source = ("worn", "mask") if mask.worn and not view else (view, source)
     # Faint edges do not count as garment when the crop is placed.
     garment = mask.image.point(lambda value: 255 if value >= 128 else 0).getbbox()

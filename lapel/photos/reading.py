@@ -37,9 +37,15 @@ class Reader(Protocol):
 
     name: str
     fingerprint: str
-    views: Sequence[str]
-    scenes: Sequence[str]
-    attributes: Mapping[str, Sequence[str]]
+
+    @property
+    def views(self) -> Sequence[str]: ...
+
+    @property
+    def scenes(self) -> Sequence[str]: ...
+
+    @property
+    def attributes(self) -> Mapping[str, Sequence[str]]: ...
 
     def probabilities(self, picture: Image.Image, texts: Sequence[str]) -> list[float]:
         """How well each text fits the RGB picture, beside the others: they add up to 1."""

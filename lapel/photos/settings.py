@@ -41,6 +41,11 @@ class PhotoSettings:
     """Who reads views, places and attributes that nobody has told: tiny (for drawn garments), or a model of open_clip
     by hub id (hf-hub:Marqo/marqo-fashionSigLIP) or folder. By default nobody: nothing is loaded unasked."""
 
+    mask_model: str | None = None
+    """A model that finds masks where no file or transparency gives them: rembg:NAME (rembg:u2net_cloth_seg), or by hub
+    id or folder parser:PLACE (parser:mattmdjaga/segformer_b2_clothes) or sam:PLACE. By default none: nothing is loaded
+    unasked."""
+
     backdrops: int = 0
     """On how many other backgrounds each photo with a trusted mask is put as well. None, until it is measured
     what they are worth (`scripts/evaluate.py backgrounds`)."""

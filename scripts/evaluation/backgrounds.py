@@ -76,19 +76,13 @@ def measure_run(
     put = card["settings"].get("backdrops", 0)
     kinds = "".join(f" {kind}" for kind in card["settings"].get("backdrop_kinds", [])) if put else ""
     share = f", photo {100 * card['settings']['photo_share']:.0f} %" if put else ""
-    methods = [
-        (
-            run.name,
-            f"{put}{kinds}{share}",
-            f"{card['trigger']} {card['class_word']}",
-            run / f"{card['name']}.safetensors",
-        )
-    ]
+    words, adapter_file = f"{card['trigger']} {card['class_word']}", run / f"{card['name']}.safetensors"
+    methods: list[tuple[str, str, str, Path | None]] = [(run.name, f"{put}{kinds}{share}", words, adapter_file)]
     if with_base:
         methods.insert(0, (card["name"], "base, full caption", garment.words(), None))
-    for name, backdrops, words, adapter in methods:
+    for name, backdrops, called, adapter in methods:
         pipeline = load_pipeline(card["base"], adapter)
-        drawn = [generate(pipeline, settings.request(prompt)) for prompt in prompts(words, settings.scenes)]
+        drawn = [generate(pipeline, settings.request(prompt)) for prompt in prompts(called, settings.scenes)]
         row = {"run": name, "base": adapter is None, "backdrops": backdrops, **photos.scores(tower, drawn[1:])}
         row |= leaks(tower, garment, settings.scenes, drawn)
         yield row, drawn

@@ -14,6 +14,7 @@ from lapel.errors import UserError
 from lapel.fidelity.readers import load_reader
 from lapel.photos import PhotoSettings, read_garment
 from lapel.photos.captions import is_another_view
+from lapel.photos.models import Models
 from lapel.photos.reading import SURE, agreed, read_photo, read_view
 from lapel.wardrobe import photograph, sample_garment, sample_shot
 
@@ -87,7 +88,9 @@ def test_a_reading_goes_into_view_caption_and_fingerprint_but_never_over_what_is
         Image.fromarray(photo.image).save(folder / name)
     (folder / "c.txt").write_text("{garment}, as we sell it", encoding="utf-8")
     settings = PhotoSettings(folder)
-    told = read_garment(settings, 64, 8, tmp_path / "cache", Saying("the back", "back view", "beach", "striped"))
+    told = read_garment(
+        settings, 64, 8, tmp_path / "cache", Models(Saying("the back", "back view", "beach", "striped"))
+    )
     assert list(told.photos["view"]) == ["back", "front", "back"]
     assert list(told.photos["view_source"]) == ["reader", "name", "reader"]
     assert list(told.photos["caption"]) == [

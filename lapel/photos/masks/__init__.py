@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from PIL import Image
 
+    from lapel.photos.masks.models import MaskModel
     from lapel.photos.read import Picture
 
 TRUSTED = 0.85
@@ -18,10 +19,11 @@ TRUSTED = 0.85
 class Mask:
     """The garment's share of each pixel: `image` has mode L and the photo's size, 255 for all of it.
 
-    `source` is "file", "alpha", "background" (what stands on a plain background), "worn" (the garment told from its
-    wearer), "scene" (told from a background that is not plain) or "none" (nothing found: the whole photo). `trust` is
-    the intersection over union with the truth that masks like it have reached, 0 to 1; a file's or alpha's is 1.
-    `worn` says that somebody wears the garment; `figure`, where it is known, is then garment and wearer together.
+    `source` is "file", "alpha", a model's name, "background" (what stands on a plain background), "worn" (the garment
+    told from its wearer), "scene" (told from a background that is not plain) or "none" (nothing found: the whole
+    photo). `trust` is the intersection over union with the truth that masks like it have reached, 0 to 1; a file's or
+    alpha's is 1, a model's what it says of itself. `worn` says that somebody wears the garment; `figure`, where it is
+    known, is then garment and wearer together.
     """
 
     image: Image.Image
@@ -47,16 +49,23 @@ class Mask:
         return self.image.point(lambda value: round(255 - self.trust * (255 - value)))
 
 
-def find_mask(picture: Picture, given: Image.Image | None, class_word: str, view: str) -> Mask:
+def find_mask(
+    picture: Picture, given: Image.Image | None, class_word: str, view: str, model: MaskModel | None = None
+) -> Mask:
     """The best mask that can be had.
 
-    In this order: what the user `given` has painted (mode L, the photo's size); the photo's own transparency; the
-    garment separated by colour and place, where `class_word` and `view` ("" where unknown) tell the place.
+    In this order: what the user `given` has painted (mode L, the photo's size); the photo's own transparency; what a
+    `model` finds that was asked for; the garment separated by colour and place, where `class_word` and `view` ("" where
+    unknown) tell the place.
     """
     if given is not None:
         return Mask(given, "file", 1.0, view == "worn", _figure(picture, given) if view == "worn" else None)
     if picture.alpha is not None:
         return Mask(picture.alpha, "alpha", 1.0)
+    if model is not None:
+        from lapel.photos.masks.models import mask_by
+
+        return mask_by(model, picture.colour, class_word, view)
     from lapel.photos.masks.separate import separate
 
     return separate(picture.colour, class_word, view)

@@ -81,7 +81,7 @@ def expected_place(class_word: str, shown: str, figure: npt.NDArray[np.bool_] | 
     `figure` (h, w), where it is known, is the wearer's silhouette: the place is then measured from its head down and
     not from the photo's edge.
     """
-    part = next((part for part, words in _PARTS.items() if class_word in words), "upper")
+    part = part_of(class_word)
     y, half_height, half_width = _PLACES[part, shown]
     if figure is None:
         return Place(y, 0.5, half_height, half_width)
@@ -92,6 +92,11 @@ def expected_place(class_word: str, shown: str, figure: npt.NDArray[np.bool_] | 
     scale = ((rows.max() + 1) / height - top) / usual_height
     middle = float(np.median(columns)) / width
     return Place(top + (y - usual_top) * scale, middle, half_height * scale, half_width * scale * height / width)
+
+
+def part_of(class_word: str) -> str:
+    """Which part of a figure a garment covers: upper, whole, legs, shorts, skirt, or that it is another thing."""
+    return next((part for part, words in _PARTS.items() if class_word in words), "upper")
 
 
 def border(height: int, width: int) -> npt.NDArray[np.bool_]:

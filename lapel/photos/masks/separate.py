@@ -33,14 +33,14 @@ _LEAST_TRUST = 0.3
 """Below this a mask says nothing."""
 
 
-def separate(photo: Image.Image, class_word: str, view: str) -> Mask:
+def separate(photo: Image.Image, class_word: str, view: str, silhouette: Image.Image | None = None) -> Mask:
     """The mask of the garment in an RGB photo, and its trust.
 
-    A plain background gives the silhouette; a garment laid flat is then found. Otherwise the place where `class_word`
-    is expected teaches its colours, skin counts against it where it is worn, and GrabCut (Rother, Kolmogorov, Blake
-    2004; OpenCV's) draws the boundary.
+    A plain background gives the `silhouette` (mode L) where nobody else has; a garment laid flat is then found.
+    Otherwise the place where `class_word` is expected teaches its colours, skin counts against it where it is worn, and
+    GrabCut (Rother, Kolmogorov, Blake 2004; OpenCV's) draws the boundary.
     """
-    plain = plain_background_mask(photo)
+    plain = silhouette or plain_background_mask(photo)
     pixels = _small(photo)
     lab = cv2.medianBlur(to_lab(pixels), 3)
     figure = None if plain is None else _resized(plain, pixels.shape)
