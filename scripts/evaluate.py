@@ -1,6 +1,7 @@
-"""Measure what was learned: python scripts/evaluate.py backgrounds|intake|learning|masks|tiny|views [settings]
+"""Measure what was learned: python scripts/evaluate.py backgrounds|findings|intake|learning|masks|tiny|views [settings]
 
 backgrounds: how often adapters draw the white studio of their photos unasked, by how they were put on backdrops.
+findings: what there is to say about every garment folder below a root.
 intake: how fast photos are taken in, where the time goes, and what memory it needs.
 learning: garments of the wardrobe, by (a) the base with the trigger, (b) the base with a full caption, (c) the adapter.
 masks: what the intake finds of the garment, against true masks.
@@ -20,6 +21,7 @@ from lapel.settings import read_settings
 
 MEASUREMENTS = {
     "backgrounds": ("evaluation.backgrounds", "measure_backgrounds", "BackgroundSettings"),
+    "findings": ("evaluation.findings", "measure_findings", "FindingSettings"),
     "intake": ("evaluation.intake", "measure_intake", "IntakeSettings"),
     "learning": ("evaluation.learning", "measure_learning", "LearningSettings"),
     "masks": ("evaluation.masks", "measure_masks", "MaskSettings"),

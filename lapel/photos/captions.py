@@ -34,9 +34,7 @@ def is_another_view(stem: str, others: Collection[str]) -> bool:
     if re.search(r"(?<![a-z])(alt|alternate|alternative)\d*$", stem, re.I):
         return True
     numbered = re.fullmatch(r"(.*[^\d\W_].*?)[-_ ]0?([2-9])", stem)
-    firsts = (
-        [f"{numbered[1]}{end}" for end in ("", "-1", "_1", " 1", "-01", "_01", "_main", "-main")] if numbered else []
-    )
+    firsts = [f"{numbered[1]}{end}" for end in ("", "_main", "-main")] if numbered else []
     return any(first in others for first in firsts)
 
 

@@ -76,13 +76,18 @@ def _colours(rows: Sequence[Row]) -> Iterator[Finding]:
     roots = np.sqrt(np.stack([np.frombuffer(row["palette"], np.float32) for row in whole]))
     nearest = int((roots @ roots.sum(axis=0)).argmax())
     typical, common = whole[nearest], roots @ roots[nearest]
-    sure = [row for row in whole if row["mask_trust"] >= TRUSTED]
+    sure = [row for row in whole if _tells_colours(row)]
     usual = np.median([row["lab"] for row in sure], axis=0) if len(sure) > 2 else None
     for row, share in zip(whole, common.tolist(), strict=True):
         if share < _OTHER_COLOURWAY:
             yield _another_colourway(row, typical, share)
-        elif usual is not None and row["mask_trust"] >= TRUSTED:
+        elif usual is not None and _tells_colours(row):
             yield from _cast(row, np.array(row["lab"]) - usual)
+
+
+def _tells_colours(row: Row) -> bool:
+    """Whether the mask is good enough for a mean colour; a cast may look like skin, and lower a plain mask's trust."""
+    return row["mask_trust"] >= TRUSTED or row["mask_source"] == "background"
 
 
 def _cast(row: Row, moved: np.ndarray) -> Iterator[Finding]:
@@ -162,9 +167,14 @@ def _views(rows: Sequence[Row]) -> Iterator[Finding]:
         yield Finding("note", "", "no file name tells a view", "put front, back, side, detail or worn into the names")
         return
     for view in ("front", "back"):
-        if view not in seen and not (view == "front" and any(not row["view"] and not row["another"] for row in rows)):
+        if view not in seen and not (view == "front" and any(map(_may_be_the_front, rows))):
             what = f"the {view} was never seen (seen: {', '.join(sorted(seen))})"
             yield Finding("note", "", what, f"add a photo of the {view}, or the adapter will invent it")
+
+
+def _may_be_the_front(row: Row) -> bool:
+    """Whether nobody has told the view, or only that somebody wears it, and the name does not say: another view."""
+    return row["view_source"] in ("", "mask") and not row["another"]
 
 
 def _number(rows: Sequence[Row]) -> Iterator[Finding]:

@@ -40,8 +40,8 @@ class GarmentFolder:
       top, right, bottom) is what they show of the photo, and `enlargement` the bucket's pixels per pixel of it;
     - `mask_source` and `mask_trust` (`lapel.photos.masks.Mask`; a mask that is not trusted is already softened),
       `movable` (whether it may be put on backdrops) and `figure` (PIL L, what then moves; None where that is the mask);
-    - `view` ("" where nothing tells it), `view_source` ("feed", "name", "mask" where a person is seen to wear it, or
-      "reader"), `another` (`PhotoFile`), and `read`, the attributes that were read;
+    - `view` ("" where nothing tells it), `view_source` ("feed", "name", "mask" where a person is seen to wear it,
+      "rule" for close-ups among further views, "reader"), `another` (`PhotoFile`), and `read`, the attributes that were read;
     - `caption` with trigger and class word, and `composed`, the caption without anybody's words and place.
 
     `findings` is what there is to say about them, the worst first.
@@ -177,6 +177,7 @@ def _example(
     from lapel.photos.buckets import choose_crop
     from lapel.photos.facts import facts_of
     from lapel.photos.masks import find_mask
+    from lapel.photos.masks.plain import is_close_up
     from lapel.photos.read import read_mask, read_picture
     from lapel.photos.reading import read_photo
 
@@ -184,13 +185,15 @@ def _example(
     given = read_mask(photo.mask, photo.path, picture.colour.size) if photo.mask else None
     read = read_photo(models.reader, picture.colour, listing.class_word, photo.another)
     view, source = (photo.view, photo.view_source) if photo.view else (read.view, "reader" if read.view else "")
+    if photo.another and not view and given is None and picture.alpha is None and is_close_up(picture.colour):
+        view, source = "detail", "rule"  # what shops call alt and has no background is a close-up
     mask = find_mask(picture, given, listing.class_word, view, models.masks)
     view, source = ("worn", "mask") if mask.worn and not view else (view, source)
     # Faint edges do not count as garment when the crop is placed.
     garment = mask.image.point(lambda value: 255 if value >= 128 else 0).getbbox()
     crop = choose_crop(picture.colour.size, garment or (0, 0, *picture.colour.size), resolution, multiple)
     image = crop.cut(picture.colour)
-    shown = (photo.view or read.view, mask.worn, listing.trigger, listing.class_word)
+    shown = ("" if source == "mask" else view, mask.worn, listing.trigger, listing.class_word)
     return {
         "file": photo.path.name,
         "image": image,

@@ -205,4 +205,9 @@ def test_real_folders_go_through(real_photos: Path, tmp_path: Path) -> None:
     garment = read_garment(PhotoSettings(garment_dir=folder), 96, 8, tmp_path)
     assert garment.class_word == "hoodie"
     assert len(garment.photos) == 3
-    assert list(garment.photos["mask_source"]) == ["worn", "worn", "worn"]
+    assert list(garment.photos["mask_source"]) == ["scene", "worn", "worn"]
+    assert list(zip(garment.photos["view"], garment.photos["view_source"], strict=True)) == [
+        ("detail", "rule"),
+        ("back", "name"),
+        ("worn", "mask"),
+    ]

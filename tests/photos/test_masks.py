@@ -114,3 +114,33 @@ def test_worn_photos_without_skin_hair_and_other_clothes(real_photos: Path) -> N
                 assert mask.source == "worn"
                 scores.append(overlap(mask.image, truth.convert("L")))
     assert mean(scores) > 0.85
+
+
+def test_somebody_inside_a_mask_lowers_its_trust() -> None:
+    from PIL import Image, ImageDraw
+
+    from lapel.photos.masks.separate import separate
+
+    photo = Image.new("RGB", (300, 300), "white")
+    draw = ImageDraw.Draw(photo)
+    draw.rectangle((90, 60, 210, 240), "navy")
+    assert separate(photo, "t-shirt", "").trust == 0.97
+    draw.rectangle((120, 130, 160, 170), (222, 172, 132))
+    doubted = separate(photo, "t-shirt", "")
+    assert (doubted.source, doubted.trust) == ("background", 0.8)
+    assert not doubted.movable
+
+
+def test_a_close_up_reaches_three_sides_or_has_no_plain_background() -> None:
+    import numpy as np
+    from PIL import Image
+
+    from lapel.photos.masks.plain import is_close_up
+
+    photo = Image.new("RGB", (200, 240), "white")
+    photo.paste("navy", (50, 60, 150, 240))
+    assert not is_close_up(photo)
+    photo.paste("navy", (0, 120, 200, 240))
+    assert is_close_up(photo)
+    noise = np.random.default_rng(0).integers(0, 255, (200, 200, 3), dtype=np.uint8)
+    assert is_close_up(Image.fromarray(noise))

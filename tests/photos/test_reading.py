@@ -68,7 +68,7 @@ def test_attributes_count_where_most_photos_agree() -> None:
         ("tee_alt1", (), True),
         ("MH01-alternate", (), True),
         ("tee-2", ("tee", "tee-2"), True),
-        ("tee_3", ("tee_1",), True),
+        ("IMG_3", ("IMG_1", "IMG_2"), False),
         ("tee-02", ("tee_main",), True),
         ("tee-2", ("dress",), False),
         ("02", ("01", "02"), False),

@@ -17,6 +17,9 @@ _DOUBTFUL_SHARE = 0.03
 """The share of the background that may be only just like it. Real and drawn backdrops stay below 0.02; brick walls,
 clouds, and white garments that the flood ran into are above."""
 
+_REACHES = 0.05
+"""The share of a side that has to be covered to count as reached."""
+
 Floats = npt.NDArray[np.float32]
 
 
@@ -41,6 +44,16 @@ def plain_background_mask(photo: Image.Image) -> Image.Image | None:
     soft = cv2.GaussianBlur(foreground.astype(np.float32), (0, 0), 1.0)
     full = cv2.resize(soft, photo.size, interpolation=cv2.INTER_LINEAR)
     return Image.fromarray((np.clip(full, 0, 1) * 255).round().astype(np.uint8))
+
+
+def is_close_up(photo: Image.Image) -> bool:
+    """Whether what is photographed goes on beyond the frame: it reaches three sides, or no background is plain."""
+    mask = plain_background_mask(photo)
+    if mask is None:
+        return True
+    inside = np.asarray(mask) >= 128
+    sides = (inside[0], inside[-1], inside[:, 0], inside[:, -1])
+    return sum(bool(side.mean() > _REACHES) for side in sides) >= 3
 
 
 def _small_lab(photo: Image.Image) -> Floats:

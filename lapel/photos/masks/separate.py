@@ -27,7 +27,10 @@ _ROUNDS = 2
 _BORDER_WEIGHT = 4
 """The border is background more surely than anything else, so that its colours count so many times."""
 
-_PLAIN_TRUST = 0.97
+_PLAIN_TRUST, _DOUBTED_TRUST = 0.97, 0.8
+
+_WEARER = (0.005, 0.42)
+"""Of what stands on a plain background: with so much skin somebody may be in it. Less are specks, more is tan cloth."""
 
 _LEAST_TRUST = 0.3
 """Below this a mask says nothing."""
@@ -47,7 +50,10 @@ def separate(photo: Image.Image, class_word: str, view: str, silhouette: Image.I
     shown = _how_shown(view, lab, figure)
     prior, weight = _prior(lab, class_word, shown, figure)
     if plain is not None and figure is not None and shown == "flat":
-        return Mask(_only(plain, tidy(figure, prior)), "background", _PLAIN_TRUST)
+        low, high = _WEARER
+        doubted = low < _skin(lab, figure).sum() / figure.sum() < high
+        trust = _DOUBTED_TRUST if doubted else _PLAIN_TRUST
+        return Mask(_only(plain, tidy(figure, prior)), "background", trust)
 
     probability = learn_garment(lab, prior, weight)
     region = tidy(_cut(pixels, probability, prior), prior)
@@ -67,14 +73,20 @@ def _how_shown(view: str, lab: Floats, figure: Bools | None) -> str:
 
 def _shows_skin(lab: Floats, figure: Bools) -> bool:
     """Whether some of the figure is like skin, and its middle, where the garment is, is less so."""
-    # Hands and faces are patches; where two colours of a print meet there are only lines like skin.
-    skin = cv2.morphologyEx(skin_likeness(lab) * figure, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
+    skin = _skin(lab, figure)
     rows, columns = np.nonzero(figure)
     (top, bottom), (left, right) = (rows.min(), rows.max() + 1), (columns.min(), columns.max() + 1)
     height, width = bottom - top, right - left
     middle = skin[top + height * 7 // 20 : bottom - height * 7 // 20, left + width * 3 // 8 : right - width * 3 // 8]
     share = skin.sum() / figure.sum()
     return bool(0.02 < share < 0.6 and middle.mean() < 0.5 * share)
+
+
+def _skin(lab: Floats, figure: Bools) -> Floats:
+    """(h, w) 0 to 1: patches of the figure that are like skin, as hands and faces are."""
+    # Where two colours of a print meet there are only lines like skin.
+    patches: Floats = cv2.morphologyEx(skin_likeness(lab) * figure, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
+    return patches
 
 
 def _prior(lab: Floats, class_word: str, shown: str, figure: Bools | None) -> tuple[Floats, Floats]:
