@@ -41,7 +41,7 @@ class GarmentFolder:
     - `mask_source` and `mask_trust` (`lapel.photos.masks.Mask`; a mask that is not trusted is already softened),
       `movable` (whether it may be put on backdrops) and `figure` (PIL L, what then moves; None where that is the mask);
     - `view` ("" where nothing tells it), `view_source` ("feed", "name", "mask" where a person is seen to wear it,
-      "rule" for close-ups among further views, "reader"), `another` (`PhotoFile`), and `read`, the attributes that were read;
+      "rule" for close-ups among further views, "reader"), `another` (`PhotoFile`), and `read` (attributes);
     - `caption` with trigger and class word, and `composed`, the caption without anybody's words and place.
 
     `findings` is what there is to say about them, the worst first.
