@@ -117,7 +117,7 @@ def test_what_cannot_be_used_is_refused_at_the_door(tmp_path: Path) -> None:
         PhotoSettings(garment, backdrops=-1, photo_share=2, backdrop_dir=tmp_path / "gone")
     assert len(error.value.lines) == 3
     with pytest.raises(UserError, match="backdrop_kinds is empty"):
-        PhotoSettings(garment, backdrop_kinds=[])
+        PhotoSettings(garment, backdrops=1, backdrop_kinds=[])
 
 
 def test_the_wearer_comes_along_and_what_is_not_sure_stays_where_it_is(tmp_path: Path) -> None:
