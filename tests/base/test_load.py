@@ -51,7 +51,7 @@ def test_noise_schedule_is_stable_diffusions(tiny: Base) -> None:
 
 
 def test_text_is_encoded_as_the_stock_pipeline_does(tiny: Base) -> None:
-    captions = ["a red shirt", "word " * 100]
+    captions = ["a red shirt", "word " * 70]
     expected, _ = tiny.pipeline().encode_prompt(captions, "cpu", 1, False)
     torch.testing.assert_close(tiny.encode_text(captions)["prompt_embeds"], expected, rtol=0, atol=0)
 
