@@ -1,9 +1,11 @@
-"""Measure what was learned: python scripts/evaluate.py backgrounds|findings|intake|learning|masks|tiny|views [settings]
+"""Measure what was learned: python scripts/evaluate.py MEASUREMENT [settings], where MEASUREMENT is one of
 
 backgrounds: how often adapters draw the white studio of their photos unasked, by how they were put on backdrops.
 findings: what there is to say about every garment folder below a root.
+formats: whether adapters and bases come back from every format as they went in, at the true shapes.
 intake: how fast photos are taken in, where the time goes, and what memory it needs.
 learning: garments of the wardrobe, by (a) the base with the trigger, (b) the base with a full caption, (c) the adapter.
+loading: what memory and time the single file of a base takes to load, at the true shapes.
 masks: what the intake finds of the garment, against true masks.
 tiny: whether the embedded base draws what its prompts say, on combinations that it has never seen.
 views: how often the zero-shot reading of views, places and patterns is right.
@@ -22,8 +24,10 @@ from lapel.settings import read_settings
 MEASUREMENTS = {
     "backgrounds": ("evaluation.backgrounds", "measure_backgrounds", "BackgroundSettings"),
     "findings": ("evaluation.findings", "measure_findings", "FindingSettings"),
+    "formats": ("evaluation.formats", "measure_formats", "FormatSettings"),
     "intake": ("evaluation.intake", "measure_intake", "IntakeSettings"),
     "learning": ("evaluation.learning", "measure_learning", "LearningSettings"),
+    "loading": ("evaluation.loading", "measure_loading", "LoadingSettings"),
     "masks": ("evaluation.masks", "measure_masks", "MaskSettings"),
     "tiny": ("evaluation.tiny", "measure_tiny", "TinySettings"),
     "views": ("evaluation.views", "measure_views", "ViewSettings"),

@@ -89,7 +89,8 @@ def base_metadata(base: Base) -> dict[str, str]:
         "ss_resolution": f"({base.resolution}, {base.resolution})",
         "modelspec.resolution": f"{base.resolution}x{base.resolution}",
     }
-    return metadata | ({} if base.vae_name is None else {"ss_vae_name": base.vae_name})
+    others = {"ss_vae_name": base.vae_name, "ss_sd_model_hash": base.legacy_hash}
+    return metadata | {key: value for key, value in others.items() if value is not None}
 
 
 def write_adapter(

@@ -8,19 +8,22 @@ The stem is a prefix and the module's name with every dot an underscore.
 from __future__ import annotations
 
 import datetime
-import hashlib
 import json
+import tempfile
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from lapel.adapters.kinds import DOWN
-from lapel.adapters.layers import Layer, Layers, alpha_of, change, in_precision, is_by_row, rank_of, with_one_alpha
+from lapel.adapters.layers import Layers, alpha_of, change, in_precision, is_by_row, rank_of, with_one_alpha
 from lapel.adapters.names import Names
 from lapel.base.families import Family
+from lapel.base.weights import content_hash, legacy_hash
 from lapel.errors import UserError
+from lapel.files import save_tensors
 
 
 def kohya_tensors(
@@ -37,32 +40,20 @@ def kohya_tensors(
     Raises:
         UserError: a DoRA by rows, and no `weights`.
     """
-    tensors = {}
-    for name, layer in with_one_alpha(front_end_layers(layers, weights)).items():
-        for kind, tensor in in_precision(layer, dtype).items():
-            tensors[f"{names.stems[name]}.{kind}"] = tensor
-    return tensors
-
-
-def front_end_layers(layers: Layers, weights: Mapping[str, Tensor] | None) -> Layers:
-    """The layers as front ends read them without fault.
-
-    Raises:
-        UserError: a DoRA by rows, and no `weights`.
-    """
     by_row = [name for name, layer in layers.items() if is_by_row(layer)]
     if by_row and weights is None:
         raise UserError(
             f"{by_row[0]} and {len(by_row) - 1} more layers are a DoRA by rows, which front ends misread; name its "
             "base with --base, and their whole changes are written"
         )
-    if not by_row or weights is None:
-        return layers
-    return {name: _whole(layer, weights[name]) if is_by_row(layer) else layer for name, layer in layers.items()}
-
-
-def _whole(layer: Layer, weight: Tensor) -> Layer:
-    return {"diff": change(layer, weight.shape, weight)}
+    tensors = {}
+    for name, layer in with_one_alpha(layers).items():
+        if weights is not None and is_by_row(layer):
+            # One at a time: all of them in fp32 are twice the size of the file, and more than the base itself.
+            layer = {"diff": change(layer, weights[name].shape, weights[name])}
+        for kind, tensor in in_precision(layer, dtype).items():
+            tensors[f"{names.stems[name]}.{kind}"] = tensor
+    return tensors
 
 
 def kohya_metadata(
@@ -142,13 +133,9 @@ def content_hashes(tensors: dict[str, Tensor], metadata: Mapping[str, str]) -> d
     `sshs_model_hash` is the SHA-256 of what follows the header, `sshs_legacy_hash` the first 8 digits of that of the
     bytes from 0x100000 to 0x110000 of the file with its `ss_` fields alone.
     """
-    from safetensors.torch import save
-
-    content = save(tensors, metadata={key: value for key, value in metadata.items() if key.startswith("ss_")})
-    header = int.from_bytes(content[:8], "little")
-    whole = hashlib.sha256(memoryview(content)[8 + header :]).hexdigest()
-    return {
-        "sshs_model_hash": whole,
-        "sshs_legacy_hash": hashlib.sha256(content[0x100000:0x110000]).hexdigest()[:8],
-        "modelspec.hash_sha256": f"0x{whole}",
-    }
+    with tempfile.TemporaryDirectory() as scratch:
+        # On disk, since whole changes of a large base may be as many bytes as memory has left.
+        path = Path(scratch) / "hashed.safetensors"
+        save_tensors(path, tensors, {key: value for key, value in metadata.items() if key.startswith("ss_")})
+        legacy, whole = legacy_hash(path), content_hash(path)
+    return {"sshs_model_hash": whole, "sshs_legacy_hash": legacy, "modelspec.hash_sha256": f"0x{whole}"}

@@ -17,6 +17,7 @@ from torch import Tensor
 from lapel.base.families import INPAINTING_CHANNELS, Family
 from lapel.base.prompts import encode_tokens, tokens_of, windows_taken
 from lapel.base.settings import Precision
+from lapel.base.weights import content_hash, legacy_hash
 from lapel.files import sha256
 
 if TYPE_CHECKING:
@@ -106,11 +107,25 @@ class Base:
     def hash(self) -> str:
         """SHA-256 of the bytes of the UNet's weight files (of a single-file checkpoint: of the whole file).
 
-        The same for every precision the base is loaded in. A file in the Hub's cache is named by its hash and not
-        read again.
+        The same for every precision the base is loaded in; WebUI shows the first 10 digits of a file's. A file in the
+        Hub's cache is named by its hash and not read again.
         """
         digests = [_content_hash(path) for path in self.weight_files]
         return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+
+    @functools.cached_property
+    def content_hash(self) -> str | None:
+        """`sshs_model_hash` of the UNet's weight file: what follows its header, so that metadata does not change it.
+
+        None for pickles and for weights in several files, which have no such hash.
+        """
+        one = self.weight_files[0] if len(self.weight_files) == 1 else None
+        return content_hash(one) if one is not None and one.suffix == ".safetensors" else None
+
+    @functools.cached_property
+    def legacy_hash(self) -> str | None:
+        """kohya's `ss_sd_model_hash`; None for weights in several files."""
+        return legacy_hash(self.weight_files[0]) if len(self.weight_files) == 1 else None
 
     @property
     def device(self) -> torch.device:

@@ -39,7 +39,7 @@ def load_base(settings: BaseSettings, device: torch.device | str = "cpu", inpain
         UserError: it is missing, truncated, of an unknown family, or cannot be downloaded; in one line.
     """
     place = base_place(settings)
-    _hide_progress_bars()
+    hide_progress_bars()
     dtype = DTYPES[settings.precision or _usual_precision(settings.base, torch.device(device))]
     folder = _download(place, settings) if isinstance(place, str) else place
     with _one_line(settings.base):
@@ -171,7 +171,8 @@ def _download(hub_id: str, settings: BaseSettings) -> Path:
         ) from None
 
 
-def _hide_progress_bars() -> None:
+def hide_progress_bars() -> None:
+    """Have diffusers and transformers read and write files without bars of their own."""
     from diffusers.utils import logging as diffusers_logging
     from transformers.utils import logging as transformers_logging
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from lapel.errors import UserError
+from lapel.files import sha256
 
 if TYPE_CHECKING:
     import torch
@@ -44,7 +46,7 @@ class WeightFile:
     shapes: dict[str, tuple[int, ...]]
     metadata: dict[str, str] = field(default_factory=dict)
     loaded: Mapping[str, Tensor] | None = field(default=None, repr=False)
-    """A pickle's tensors, which lie in the mapped file; None for safetensors."""
+    """The tensors of a pickle that cannot be mapped, as torch wrote them before 1.6; None for all other files."""
 
     def read(self, names: Iterable[str], dtype: torch.dtype | None = None) -> dict[str, Tensor]:
         """Tensors by name, on the CPU; those of floating point in `dtype`, where it is given."""
@@ -58,6 +60,9 @@ class WeightFile:
     def _read_some(self, names: list[str], dtype: torch.dtype | None) -> dict[str, Tensor]:
         if self.loaded is not None:
             return {name: _in(self.loaded[name], dtype) for name in names}
+        if self.path.suffix in PICKLES:
+            mapped = _tensors_of(read_pickle(self.path))
+            return {name: _in(mapped[name], dtype) for name in names}
         from safetensors import safe_open
 
         with safe_open(str(self.path), "pt") as file:
@@ -82,7 +87,8 @@ def open_weights(path: Path) -> WeightFile:
     if not tensors:
         raise UserError(f"{path}: holds no tensors by name; give a checkpoint")
     _require_plain_names(path, tensors)
-    return WeightFile(path, {name: tuple(tensor.shape) for name, tensor in tensors.items()}, loaded=tensors)
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    return WeightFile(path, shapes, loaded=None if _is_zip(path) else tensors)
 
 
 def read_header(path: Path) -> dict[str, Any]:
@@ -119,6 +125,22 @@ def read_header(path: Path) -> dict[str, Any]:
     if size < expected:
         raise UserError(f"{path}: truncated ({size} of {expected} bytes); download it again")
     return header
+
+
+def content_hash(path: Path) -> str:
+    """SHA-256 of what follows a safetensors file's header, so that its metadata does not change it.
+
+    kohya and WebUI call it `sshs_model_hash`, its first 12 digits AutoV3.
+    """
+    with path.open("rb") as file:
+        return sha256(path, 8 + int.from_bytes(file.read(8), "little"))
+
+
+def legacy_hash(path: Path) -> str:
+    """The 8 digits by which WebUI knew files before it read them whole: SHA-256 of 64 KiB from the first MiB on."""
+    with path.open("rb") as file:
+        file.seek(0x100000)
+        return hashlib.sha256(file.read(0x10000)).hexdigest()[:8]
 
 
 def _require_kind(path: Path, start: bytes) -> None:
@@ -173,7 +195,7 @@ def read_pickle(path: Path) -> Any:
 
     with path.open("rb") as file:
         start = file.read(24)
-    zipped = start.startswith(b"PK\x03\x04")
+    zipped = _is_zip(path)
     if not zipped and not start.startswith(b"\x80"):
         _require_kind(path, start)
         raise UserError(f"{path}: not a file that torch saved; download it again")
@@ -184,6 +206,12 @@ def read_pickle(path: Path) -> Any:
     except (RuntimeError, OSError, EOFError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         # The unpickler meets damage with whatever exception the damaged instruction leads to.
         raise UserError(f"{path}: damaged ({type(error).__name__}); download it again") from None
+
+
+def _is_zip(path: Path) -> bool:
+    """Whether torch 1.6 or later wrote a pickle, so that its tensors can be mapped."""
+    with path.open("rb") as file:
+        return file.read(4) == b"PK\x03\x04"
 
 
 def _needs(message: str) -> str:

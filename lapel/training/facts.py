@@ -135,6 +135,8 @@ def card_facts(
         "class_word": garment.class_word,
         "base": base.name,
         "base_hash": base.hash,
+        "base_short_hash": base.hash[:10],
+        "base_content_hash": base.content_hash,
         "base_licence": base.licence,
         "family": base.family.name,
         "prediction_type": base.prediction_type,

@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 def write(folder: Path, name: str, measured: Any, sheet: Image.Image) -> None:
     """`<name>.json` and `<name>.png`."""
-    with written_whole(folder / f"{name}.json") as path:
-        path.write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
+    write_figures(folder, name, measured)
     with written_whole(folder / f"{name}.png") as path:
         sheet.save(path)
+
+
+def write_figures(folder: Path, name: str, measured: Any) -> None:
+    """`<name>.json`."""
+    with written_whole(folder / f"{name}.json") as path:
+        path.write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")

@@ -13,6 +13,9 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from lapel.base.load import load_base
+from lapel.base.save import save_single_file
+from lapel.base.settings import BaseSettings
 from lapel.base.shapes import random_base
 from lapel.files import sha256
 from lapel.report import write_card
@@ -70,6 +73,11 @@ def test_another_base_is_warned_of(adapter: Path, tmp_path: Path) -> None:
     done = _run("--adapter", adapter, adapter, "--weight", 0.5, 0.5, "--prompt", "{garment}", *settings)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("warning: ") == 2
+    path = tmp_path / "other.safetensors"
+    save_single_file(load_base(BaseSettings(base=str(tmp_path / "other"), precision="fp32")), path)
+    done = _run("--adapter", adapter, "--prompt", "{garment}", *settings[:-1], path)
+    assert done.returncode == 0, done.stderr
+    assert f"not {sha256(path)[:10]} as {path} has" in done.stderr
 
 
 def test_what_was_worn_in_training_is_asked_for(adapter: Path, tmp_path: Path) -> None:

@@ -72,3 +72,20 @@ def test_readings_agree_and_a_broken_one_does_not(files: list[Path], precision: 
         layer["alpha"] = layer["alpha"] * 1.2
     found = readings_agree(base, adapter)
     assert found is not None and not found.close
+
+
+def test_a_comfyui_that_is_none_or_does_not_start(files: list[Path], tmp_path: Path) -> None:
+    done = run(files[0], "--base", "tiny", "--comfyui", tmp_path)
+    assert done.returncode == 2 and "no ComfyUI in it" in done.stderr and done.stderr.count("\n") == 1
+    package = tmp_path / "comfy"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "cli_args.py").write_text("import argparse\nargs = argparse.Namespace()\n", encoding="utf-8")
+    (package / "sd.py").write_text("import a_library_that_is_missing\n", encoding="utf-8")
+    done = run(files[0], "--base", "tiny", "--comfyui", tmp_path)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+    assert "No module named 'a_library_that_is_missing'" in done.stderr and "requirements.txt" in done.stderr
+    done = run(files[1], "--base", "tiny", "--comfyui", tmp_path)
+    assert done.returncode == 2 and "diffusers's layout, which ComfyUI is not given" in done.stderr
+    done = run(files[0], "--base", "tiny", "--comfyui", tmp_path, "--precision", "bf16")
+    assert done.returncode == 2 and "compares in fp32" in done.stderr
