@@ -7,6 +7,7 @@ intake: how fast photos are taken in, where the time goes, and what memory it ne
 learning: garments of the wardrobe, by (a) the base with the trigger, (b) the base with a full caption, (c) the adapter.
 loading: what memory and time the single file of a base takes to load, at the true shapes.
 masks: what the intake finds of the garment, against true masks.
+measures: whether each measure of fidelity grows with a known change, and with nothing else.
 tiny: whether the embedded base draws what its prompts say, on combinations that it has never seen.
 views: how often the zero-shot reading of views, places and patterns is right.
 """
@@ -29,6 +30,7 @@ MEASUREMENTS = {
     "learning": ("evaluation.learning", "measure_learning", "LearningSettings"),
     "loading": ("evaluation.loading", "measure_loading", "LoadingSettings"),
     "masks": ("evaluation.masks", "measure_masks", "MaskSettings"),
+    "measures": ("evaluation.measures", "measure_measures", "MeasureSettings"),
     "tiny": ("evaluation.tiny", "measure_tiny", "TinySettings"),
     "views": ("evaluation.views", "measure_views", "ViewSettings"),
 }

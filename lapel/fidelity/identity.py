@@ -20,6 +20,11 @@ BATCH = 64
 """Images or texts embedded at once."""
 
 
+def has_tower(folder: Path) -> bool:
+    """Whether a base's folder holds the towers beside the base."""
+    return (folder / "image_encoder").is_dir() and (folder / "text_projection.safetensors").is_file()
+
+
 class ImageTower:
     """An image tower and the text tower that it was trained with, on one unit sphere."""
 
@@ -34,7 +39,7 @@ class ImageTower:
         from transformers import CLIPImageProcessor, CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection
         from transformers.utils.logging import disable_progress_bar
 
-        if not (folder / "image_encoder").is_dir() or not (folder / "text_projection.safetensors").is_file():
+        if not has_tower(folder):
             raise UserError(f"{folder} has no image tower (image_encoder/ and text_projection.safetensors)")
         disable_progress_bar()
         self.device = device
@@ -45,6 +50,11 @@ class ImageTower:
         self.tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
         tensors = load_file(folder / "text_projection.safetensors", device=device)
         self.text_projection = tensors["text_projection.weight"].float()
+
+    @property
+    def side(self) -> int:
+        """Pixels of a side of what the tower sees."""
+        return int(self.vision.config.image_size)
 
     def embed_images(self, images: Sequence[Image.Image]) -> torch.Tensor:
         """Unit vectors (n, d) of n RGB images of any size; what lies outside the centre square is not seen."""

@@ -1,4 +1,4 @@
-"""Where the garment is in a generated image, for which no mask exists."""
+"""Where the garment is in a generated image, for which no mask exists: the intake's own sources find it."""
 
 from __future__ import annotations
 
@@ -6,43 +6,54 @@ import numpy as np
 import numpy.typing as npt
 
 Pixels = npt.NDArray[np.uint8]
+Bools = npt.NDArray[np.bool_]
 
-# Shares of the image's sides. Measured on wardrobe photos: a looser start takes in more of the background's colour.
-_BORDER = 0.04
-_CENTRE = (0.35, 0.2)
-_LIKELY = (0.5, 0.4)
-_ROUNDS = 2
+_GREY = 128
 
 
-def garment_region(image: Pixels) -> npt.NDArray[np.bool_]:
-    """The garment's region (h, w) in an sRGB image (h, w, 3) uint8.
+def garment_region(image: Pixels, class_word: str, view: str) -> Bools:
+    """The garment's region (h, w) in an sRGB image (h, w, 3) uint8, never empty.
 
-    GrabCut (Rother, Kolmogorov, Blake 2004; OpenCV's), started from the border as background and the centre as garment,
-    so that the region is never empty.
+    Args:
+        image: as it was generated.
+        class_word: tells the place where the garment is to be expected.
+        view: as of a photo ("worn" where somebody wears it), so that skin and other clothes are no garment. Without
+            it the overlap with exact masks of worn garments is 0.70 instead of 0.88; docs/measures.md has the table.
+    """
+    from PIL import Image
 
-    Its error, as delta E 2000 between the dominant colours of this region and of the exact mask, on 150 wardrobe photos
-    of 96 px in every scene: median 0.1 for a garment laid flat, 3.6 for a worn one (90th percentile 3.7 and 11.8); the
-    median overlap with the exact mask is 0.90 and 0.77.
+    from lapel.photos.masks.separate import separate
+
+    mask = separate(Image.fromarray(image), class_word, view)
+    region: Bools = np.asarray(mask.image) >= 128
+    return region if mask.source != "none" and region.any() else expected_region(image, class_word, view)
+
+
+def expected_region(image: Pixels, class_word: str, view: str) -> Bools:
+    """The place (h, w) where shops show such a garment, whatever the image (h, w, 3) has there."""
+    from lapel.photos.masks.places import expected_place
+
+    shown = view if view in ("worn", "detail") else "flat"
+    place = expected_place(class_word, shown).probability(*image.shape[:2])
+    return place >= min(0.5, float(place.max()))
+
+
+def cut_out(image: Pixels, region: npt.NDArray[np.bool_], side: int) -> Pixels:
+    """The region alone, (side, side, 3): in the middle, as large as fits with a margin, on grey.
+
+    Grey, for against it white and black garments have an outline. Of a gallery of 50 with near colourways, the right
+    garment is first for 95 % of wardrobe photos seen so, and for 77 % of whole photos.
     """
     import cv2
 
-    height, width = image.shape[:2]
-    border = max(1, round(_BORDER * min(height, width)))
-    labels = np.full((height, width), cv2.GC_PR_BGD, np.uint8)
-    labels[_middle(height, width, *_LIKELY)] = cv2.GC_PR_FGD
-    labels[_middle(height, width, *_CENTRE)] = cv2.GC_FGD
-    for edge in (np.s_[:border], np.s_[-border:], np.s_[:, :border], np.s_[:, -border:]):
-        labels[edge] = cv2.GC_BGD
-    # its clusters start from OpenCV's global random state
-    cv2.setRNGSeed(0)
-    bgr = np.ascontiguousarray(image[..., ::-1])
-    models = np.zeros((1, 65)), np.zeros((1, 65))
-    cv2.grabCut(bgr, labels, (0, 0, width, height), *models, _ROUNDS, cv2.GC_INIT_WITH_MASK)
-    return np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD))
-
-
-def _middle(height: int, width: int, tall: float, wide: float) -> tuple[slice, slice]:
-    """The box in the middle with these shares of the sides."""
-    rows, columns = round(tall * height), round(wide * width)
-    top, left = (height - rows) // 2, (width - columns) // 2
-    return slice(top, top + rows), slice(left, left + columns)
+    rows, columns = np.nonzero(region)
+    top, bottom, left, right = rows.min(), rows.max() + 1, columns.min(), columns.max() + 1
+    scale = 0.86 * side / max(bottom - top, right - left)
+    alone = np.where(region[..., None], image, np.uint8(_GREY))[top:bottom, left:right]
+    height, width = (max(1, round(length * scale)) for length in alone.shape[:2])
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    resized = cv2.resize(np.ascontiguousarray(alone), (width, height), interpolation=method)
+    result = np.full((side, side, 3), _GREY, np.uint8)
+    y, x = (side - height) // 2, (side - width) // 2
+    result[y : y + height, x : x + width] = resized
+    return result

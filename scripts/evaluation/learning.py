@@ -155,6 +155,7 @@ class Photos:
         from lapel.fidelity import dominant_colours
         from lapel.wardrobe import photograph, sample_shot
 
+        self.kind = garment.kind
         self.images: list[list[Image.Image]] = []
         shown = []
         self.subjects = [[Subject(garment, "front", scene)] * settings.images for scene in settings.scenes]
@@ -177,7 +178,7 @@ class Photos:
         from lapel.fidelity import colour_difference, dominant_colours, garment_region
 
         arrays = [np.asarray(image) for images in drawn for image in images]
-        palettes = [dominant_colours([image], [garment_region(image)]) for image in arrays]
+        palettes = [dominant_colours([image], [garment_region(image, self.kind, "front")]) for image in arrays]
         colour = [colour_difference(found, self.palette) for found in palettes]
         pairs = zip(drawn, self.images, self.subjects, strict=True)
         similarities, right = [], []

@@ -1,0 +1,56 @@
+"""Printed text, read back by OCR (RapidOCR, whose wheel carries its models): the optional extra `ocr`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lapel.errors import UserError
+
+_SIDE = 512
+"""Pixels of the longer side of what is read: small letters are enlarged, for it was trained on large ones."""
+
+_SURE = 0.5
+"""Of a line of text; below, folds are read as letters."""
+
+
+class TextReader:
+    """Reads what is written on garments; about a third of a second an image on one core."""
+
+    def __init__(self) -> None:
+        """Load the models.
+
+        Raises:
+            UserError: the extra is not installed.
+        """
+        try:
+            from rapidocr_onnxruntime import RapidOCR
+        except ImportError:
+            raise UserError('reading prints takes an extra: pip install "lapel[ocr]"') from None
+        self._engine: Any = RapidOCR(intra_op_num_threads=1)
+
+    def read(self, image: npt.NDArray[np.uint8], region: npt.NDArray[np.bool_]) -> str:
+        """The words inside a region (h, w) of an sRGB image (h, w, 3) uint8, in capitals, by spaces; "" for none."""
+        import cv2
+
+        rows, columns = np.nonzero(region)
+        part = image[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+        scale = max(1.0, _SIDE / max(part.shape[:2]))
+        large = cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+        lines, _ = self._engine(np.ascontiguousarray(large[..., ::-1]))
+        return " ".join(str(text).upper() for _, text, sure in lines or [] if float(sure) >= _SURE)
+
+
+def character_error_rate(read: str, printed: str) -> float:
+    """Characters to insert, delete or replace, as a share of those printed: 0 right, 1 nothing right; 1 at most.
+
+    Raises:
+        ValueError: nothing is printed.
+    """
+    from rapidfuzz.distance import Levenshtein
+
+    if not printed:
+        raise ValueError("nothing is printed")
+    return min(1.0, Levenshtein.distance(read.upper(), printed.upper()) / len(printed))
