@@ -2,6 +2,7 @@
 
 LoRA (Hu et al. 2021) keeps the base frozen and learns a difference alpha / rank * up @ down for each of its attention
 and feed-forward layers. The photos become latents once; a step noises some of them and compares what the UNet predicts.
+On the way samples are drawn and measured by the photos, and the step whose samples are best is exported.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import dataclasses
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lapel.adapters.find import check_worn
 from lapel.adapters.settings import AdapterSettings
@@ -24,7 +25,7 @@ from lapel.training.clock import Clock
 from lapel.training.facts import Settings, card_facts, file_metadata, file_name, identity, start_table
 from lapel.training.processes import all_processes
 from lapel.training.run_folder import RunFolder, step_of
-from lapel.training.settings import ObjectiveSettings, OptimizerSettings, RunSettings
+from lapel.training.settings import ChoiceSettings, ObjectiveSettings, OptimizerSettings, RunSettings
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -33,10 +34,19 @@ if TYPE_CHECKING:
     from lapel.base.base import Base
     from lapel.training.data import Batch
     from lapel.training.encoding import Text
+    from lapel.training.evaluation import Evaluation
     from lapel.training.loop import Lesson
     from lapel.training.objective import Objective
 
-CLASSES = (PhotoSettings, BaseSettings, AdapterSettings, ObjectiveSettings, OptimizerSettings, RunSettings)
+CLASSES = (
+    PhotoSettings,
+    BaseSettings,
+    AdapterSettings,
+    ObjectiveSettings,
+    OptimizerSettings,
+    RunSettings,
+    ChoiceSettings,
+)
 
 
 def main() -> None:
@@ -55,7 +65,7 @@ def main() -> None:
 
 
 def train(settings: Settings, folder: RunFolder, checkpoint: Path | None) -> None:
-    """Load, encode, learn and export: the story of the run."""
+    """Load, encode, learn, choose and export: the story of the run."""
     clock = Clock.from_launch()
     with clock.phase("imports"):
         quiet()
@@ -63,7 +73,6 @@ def train(settings: Settings, folder: RunFolder, checkpoint: Path | None) -> Non
         from lapel.adapters.targets import layer_sizes
         from lapel.training.launch import device, make_accelerator
         from lapel.training.loop import learn
-        from lapel.training.samples import Samples, drawing
     with clock.phase("load"):
         base = load_fused_base(settings.base, device())
         layer_sizes(base.models, settings.adapter)  # refuses blocks that this base has not
@@ -71,23 +80,18 @@ def train(settings: Settings, folder: RunFolder, checkpoint: Path | None) -> Non
         settings.base.precision = base.precision  # what the machine settled is part of what repeats the run
         accelerator = make_accelerator(base.precision, folder, settings.run, resumed_at)
     with clock.phase("encode"):
-        garment, lesson = prepare(settings, base, accelerator)
-    samples = Samples(folder.samples, settings.run, garment, settings.photos.resolution or base.resolution)
-
-    def draw(step: int) -> None:
-        with drawing(base, settings.base) as pipeline:
-            samples.draw(pipeline, step)
-
+        garment, lesson, evaluation = prepare(settings, base, accelerator, folder, clock)
     if accelerator.is_main_process:
         numbers, processes = lesson.trainable.count, accelerator.num_processes
-        print(start_table(settings, garment, base, numbers, processes, folder.path), flush=True)
+        print(start_table(settings, garment, base, numbers, processes, folder.path, evaluation.words()), flush=True)
     try:
         begin(lesson, settings, garment, folder, checkpoint)
-        learn(lesson, settings.optimizer, settings.run, folder, clock, draw)
+        learn(lesson, settings.optimizer, settings.run, folder, clock, evaluation)
     finally:
         accelerator.end_training()
     if accelerator.is_main_process:
-        export(base, settings, garment, folder, clock)
+        chosen = evaluation.choose()
+        export(base, settings, garment, folder, clock, chosen)
 
 
 def with_preset(argv: list[str]) -> list[str]:
@@ -96,13 +100,16 @@ def with_preset(argv: list[str]) -> list[str]:
     return argv if names_one else ["--config", "tiny", *argv]
 
 
-def prepare(settings: Settings, base: Base, accelerator: Accelerator) -> tuple[GarmentFolder, Lesson]:
+def prepare(
+    settings: Settings, base: Base, accelerator: Accelerator, folder: RunFolder, clock: Clock
+) -> tuple[GarmentFolder, Lesson, Evaluation]:
     """Photos become latents and captions embeddings; the encoders' memory is given back; the adapter goes in."""
     from lapel.adapters.inject import inject
     from lapel.fidelity.models import load_models
     from lapel.training.checkpoint import State, trained_weights
     from lapel.training.data import Batches
     from lapel.training.encoding import cache_folder, content_name, encode_photos, text_of
+    from lapel.training.evaluation import evaluation_of, photos_to_learn
     from lapel.training.loop import Lesson
     from lapel.training.objective import Objective
     from lapel.training.optimizer import Trainable, make_optimizer, make_schedule
@@ -114,7 +121,7 @@ def prepare(settings: Settings, base: Base, accelerator: Accelerator) -> tuple[G
         resolution = settings.photos.resolution or base.resolution
         garment = read_garment(settings.photos, resolution, base.multiple, cache_dir, load_models(settings.photos))
         garment.require_sound()
-        examples = encode_photos(base, garment.photos, cache_dir, settings.photos)
+        examples = encode_photos(base, photos_to_learn(garment, settings.choice), cache_dir, settings.photos)
         batches = Batches(
             examples,
             seed=settings.optimizer.seed,
@@ -134,12 +141,14 @@ def prepare(settings: Settings, base: Base, accelerator: Accelerator) -> tuple[G
     optimizer = make_optimizer(trainable, settings.optimizer)
     schedule = make_schedule(optimizer, settings.optimizer)
     optimizer = accelerator.prepare(optimizer)
-    moving = {"optimizer": optimizer, "schedule": schedule}
+    weights = trained_weights(base)
+    evaluation = evaluation_of(settings, base, garment, folder, weights, clock, accelerator.is_main_process)
+    moving = {"optimizer": optimizer, "schedule": schedule, "choice": evaluation.choice}
     if accelerator.scaler is not None:
         moving["scaler"] = accelerator.scaler
-    state = State(trained_weights(base), moving, identity(settings, base, content_name(examples)))
+    state = State(weights, moving, identity(settings, base, content_name(examples)))
     loss = denoising_loss(base, objective, text, accelerator)
-    return garment, Lesson(accelerator, batches, loss, trainable, optimizer, schedule, state)
+    return garment, Lesson(accelerator, batches, loss, trainable, optimizer, schedule, state), evaluation
 
 
 def denoising_loss(base: Base, objective: Objective, text: Text, accelerator: Accelerator) -> Callable[[Batch], Tensor]:
@@ -187,29 +196,32 @@ def begin(
         keep_photos(folder.path, garment)
 
 
-def export(base: Base, settings: Settings, garment: GarmentFolder, folder: RunFolder, clock: Clock) -> None:
+def export(
+    base: Base, settings: Settings, garment: GarmentFolder, folder: RunFolder, clock: Clock, chosen: dict[str, Any]
+) -> None:
     """Write the adapter for all front ends, prove that the files hold what was learned, and tell about the run."""
     from lapel.adapters.export import save_adapter
     from lapel.adapters.fuse import reload_fused_encoders
     from lapel.adapters.verify import reading_lines, verify_adapter
     from lapel.report import thumbnail, write_card, write_report, write_sidecars
+    from lapel.training.evaluation import PHASES, choice_words
 
     with clock.phase("export"):
         resolution = settings.photos.resolution or base.resolution
         metadata = file_metadata(settings, garment, base, resolution, sum(clock.seconds.values()))
-        preview = max((folder.samples / "images").glob("*.png"), default=None)  # of the last step that was sampled
+        preview = folder.preview(chosen.get("step"))
         metadata["modelspec.thumbnail"] = thumbnail(preview, garment.photos[0]["image"])
         files = save_adapter(base, folder.path, file_name(garment.name), metadata)
         if not base.text_encoders:
             reload_fused_encoders(base, settings.base)
         proof = reading_lines(verify_adapter(base, files))
     with clock.phase("report"):
-        card = write_card(folder.path, card_facts(settings, garment, base, files, clock.seconds))
+        card = write_card(folder.path, card_facts(settings, garment, base, files, clock.seconds, chosen))
         files += write_sidecars(folder.path, card, preview)
         report = write_report(folder.path)
     print("\n".join(["", *proof, ""]))
     print("\n".join(str(path) for path in (*files, report, folder.samples / "sheet.png") if path.is_file()))
-    print(f"\ntime: {clock.words()}")
+    print(f"\n{choice_words(chosen)}time: {clock.words()}, {clock.share(*PHASES):.0%} of it to look and choose")
 
 
 if __name__ == "__main__":

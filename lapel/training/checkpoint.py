@@ -3,7 +3,8 @@
 A checkpoint is a folder `checkpoints/step-000250` that appears whole or not at all:
 
     adapter.safetensors   the trained weights, float32, by their names in the modules
-    optimizer.pt          states of optimizer, schedule and loss scaler; read with weights_only=True
+    optimizer.pt          states of optimizer, schedule, loss scaler, and of the choice of the best step with its
+                          weights; read with weights_only=True
     state.json            the step, and what the run must have in common with the one that resumes
 
 Random state is not among them: every random choice of a run is a pure function of its seed and the step.

@@ -53,3 +53,7 @@ class Clock:
         """The breakdown in one line: `imports 9.1 s, load 1.2 s, ...; 120.3 s in all`."""
         phases = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in self.seconds.items())
         return f"{phases}; {sum(self.seconds.values()):.1f} s in all"
+
+    def share(self, *names: str) -> float:
+        """The share of all time, 0 to 1, that these phases took."""
+        return sum(self.seconds.get(name, 0.0) for name in names) / max(sum(self.seconds.values()), 1e-9)

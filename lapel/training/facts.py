@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lapel.base.base import Base
     from lapel.base.settings import BaseSettings
     from lapel.photos import GarmentFolder, PhotoSettings
-    from lapel.training.settings import ObjectiveSettings, OptimizerSettings, RunSettings
+    from lapel.training.settings import ChoiceSettings, ObjectiveSettings, OptimizerSettings, RunSettings
 
 
 @dataclasses.dataclass
@@ -29,6 +29,7 @@ class Settings:
     objective: ObjectiveSettings
     optimizer: OptimizerSettings
     run: RunSettings
+    choice: ChoiceSettings
 
     def each(self) -> tuple[Any, ...]:
         """The dataclasses, in order."""
@@ -41,9 +42,12 @@ class Settings:
 
 
 def start_table(
-    settings: Settings, garment: GarmentFolder, base: Base, numbers: int, processes: int, run_folder: Path
+    settings: Settings, garment: GarmentFolder, base: Base, numbers: int, processes: int, run_folder: Path, kept: str
 ) -> str:
-    """The settings that a run goes by, defaults included, a line each; `numbers` is how many are trained."""
+    """The settings that a run goes by, defaults included, a line each.
+
+    `numbers` is how many are trained, `kept` says in words which step is exported.
+    """
     adapter, objective, optimizer = settings.adapter, settings.objective, settings.optimizer
     masks = Counter(garment.photos["mask_source"])
     sizes = Counter(zip(garment.photos["width"], garment.photos["height"], strict=True))
@@ -58,6 +62,7 @@ def start_table(
         "loss": f"{base.prediction_type}, {weighting}, {where}",
         "steps": f"{optimizer.steps} of {optimizer.batch_size * optimizer.gradient_accumulation * processes} photos",
         "optimizer": f"{optimizer.optimizer}, rate {optimizer.learning_rate:g}, {optimizer.schedule}",
+        "keeps": kept,
         "run folder": str(run_folder),
     }
     if added := wearing(base):
@@ -126,9 +131,14 @@ def file_metadata(
 
 
 def card_facts(
-    settings: Settings, garment: GarmentFolder, base: Base, files: Sequence[Path], seconds: dict[str, float]
+    settings: Settings,
+    garment: GarmentFolder,
+    base: Base,
+    files: Sequence[Path],
+    seconds: dict[str, float],
+    chosen: dict[str, Any],
 ) -> dict[str, Any]:
-    """The facts that `lapel.report.write_card` takes."""
+    """The facts that `lapel.report.write_card` takes; `chosen` is what the evaluation adds."""
     return {
         "name": files[0].stem,
         "trigger": garment.trigger,
@@ -150,6 +160,7 @@ def card_facts(
         "settings": settings.flat(),
         "seconds": {name: round(value, 1) for name, value in seconds.items()},
         "files": [path.name for path in files],
+        **chosen,
     }
 
 
@@ -163,4 +174,5 @@ def identity(settings: Settings, base: Base, seen: str) -> dict[str, str]:
         "optimizer": optimizer.optimizer,
         "seed": str(optimizer.seed),
         "photos": f"{seen}, {settings.photos.photo_share:g} of them as they are",
+        "keep": settings.choice.keep,
     }

@@ -56,3 +56,10 @@ def asked_to_stop(accelerator: Accelerator, signal: int, step: int, every: int) 
     if step % every:
         return 0
     return int(accelerator.gather(torch.tensor([signal], device=accelerator.device)).max())
+
+
+def any_process(accelerator: Accelerator, happened: bool) -> bool:
+    """Whether it happened in any of the processes; all of them get the same answer, and must ask at the same step."""
+    if accelerator.num_processes == 1:
+        return happened
+    return bool(accelerator.gather(torch.tensor([int(happened)], device=accelerator.device)).max())

@@ -1,8 +1,8 @@
-"""The loop that every trainer runs: steps, readings, samples, checkpoints, and an end at any time."""
+"""The loop that every trainer runs: steps, readings, evaluations, checkpoints, and an end at any time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,8 @@ from torch import Tensor
 from lapel.training.checkpoint import State, save_checkpoint
 from lapel.training.clock import Clock
 from lapel.training.data import Batch, Batches
-from lapel.training.launch import asked_to_stop
+from lapel.training.evaluation import Evaluation
+from lapel.training.launch import any_process, asked_to_stop
 from lapel.training.optimizer import Trainable
 from lapel.training.readings import Progress, Readings
 from lapel.training.run_folder import RunFolder
@@ -43,15 +44,15 @@ def learn(
     run: RunSettings,
     folder: RunFolder,
     clock: Clock,
-    draw: Callable[[int], object],
+    evaluation: Evaluation,
 ) -> None:
-    """From where the state is to the last step; log, sample and save on the way.
+    """From where the state is to the last step, or to where it is enough; log, evaluate and save on the way.
 
     Args:
         lesson: what is learned.
         optimizer, run, folder: as the user has them.
-        clock: gets the phases `step`, `sample` and `save`.
-        draw: draws the samples of a step.
+        clock: gets the phases `step` and `save`, and those of the evaluation.
+        evaluation: of the steps that are due.
 
     Raises:
         SystemExit: after a signal, once the state is saved.
@@ -64,27 +65,28 @@ def learn(
     def due(every: int) -> bool:
         return bool(every) and (state.step % every == 0 or state.step == last)
 
-    def sample() -> None:
-        if accelerator.is_main_process and due(run.sample_every):
-            with clock.phase("sample"):
-                draw(state.step)
+    def evaluate() -> Mapping[str, float]:
+        return evaluation.at(state.step) if accelerator.is_main_process and due(run.sample_every) else {}
 
-    if state.step == 0:
-        sample()
+    # The base is looked at before the first step; and a signal may have come before an evaluation that was due.
+    if measured := evaluate():
+        accelerator.log(dict(measured), state.step)
+    enough = any_process(accelerator, evaluation.enough)
     with stop_requests() as stop, Progress(state.step, last, accelerator.is_main_process) as progress:
-        while state.step < last:
+        while state.step < last and not enough:
             with clock.phase("step"):
                 files, loss, norm = take_step(lesson, optimizer)
                 readings.add(state.step, files, loss, norm)
             signal = asked_to_stop(accelerator, stop.signal, state.step, run.log_every)
-            saving = due(run.checkpoint_every) or signal
-            if due(run.log_every) or saving:
+            evaluating = due(run.sample_every) and not signal
+            if due(run.log_every) or due(run.checkpoint_every) or evaluating or signal:
                 with clock.phase("step"):
                     values = readings.read(lambda tensor: accelerator.reduce(tensor, "mean"))
-                accelerator.log({**values, "learning_rate": lesson.schedule.get_last_lr()[0]}, state.step)
+                rate = {"learning_rate": lesson.schedule.get_last_lr()[0]}
+                accelerator.log({**values, **rate, **(evaluate() if evaluating else {})}, state.step)
                 progress.tell(state.step, values["loss"])
-            if not signal:
-                sample()
+            enough = evaluating and any_process(accelerator, evaluation.enough)
+            saving = due(run.checkpoint_every) or (enough and run.checkpoint_every) or signal
             if saving and accelerator.is_main_process:
                 with clock.phase("save"):
                     save_checkpoint(folder.checkpoints, state, run.keep_checkpoints)

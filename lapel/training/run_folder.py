@@ -47,6 +47,12 @@ class RunFolder:
         """TensorBoard's event files."""
         return self.path / "tensorboard"
 
+    def preview(self, step: int | None) -> Path | None:
+        """The first sample of a step, or of the last that was sampled; None where none was."""
+        first = sorted((self.samples / "images").glob("step-*-0.png"))
+        of_step = [path for path in first if step is not None and path.stem == f"step-{step:06d}-0"]
+        return next(reversed(of_step or first), None)
+
     def checkpoint_to_resume(self, settings: RunSettings) -> Path | None:
         """The checkpoint that the run goes on from; None where it starts at step 0.
 

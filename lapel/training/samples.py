@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from lapel.training.settings import RunSettings
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
+    from PIL import Image
 
 
 @contextmanager
@@ -39,47 +40,69 @@ class Samples:
 
     Args:
         folder: the run's `samples`; the sheet is `sheet.png` in it, the single images lie in `images`.
-        settings: prompts, denoising steps and guidance. Each prompt has a seed of its own, the same at every step.
-        garment: its trigger and class word take the place of `{garment}`.
+        settings: prompts, denoising steps and guidance. Each image has a seed of its own, the same at every step.
+        garment: its trigger and class word take the place of `{garment}`; before the first step, the class word alone.
         side: of the square images, in pixels.
     """
 
     def __init__(self, folder: Path, settings: RunSettings, garment: GarmentFolder, side: int) -> None:
         self.folder = folder
-        words = f"{garment.trigger} {garment.class_word}"
-        self.requests = [
-            Request(
-                prompt=prompt.replace("{garment}", words),
-                width=side,
-                height=side,
-                steps=settings.sample_steps,
-                guidance=settings.sample_guidance,
-                seeds=[seed],
-                batch=settings.sample_batch,
-            )
-            for seed, prompt in enumerate(settings.sample_prompts)
-        ]
+        self.settings, self.side = settings, side
+        self.words = f"{garment.trigger} {garment.class_word}"
+        self.plain = [prompt.replace("{garment}", garment.class_word) for prompt in settings.sample_prompts]
+        """The prompts by words that the base knows."""
 
-    def draw(self, pipeline: DiffusionPipeline, step: int) -> Path:
-        """Draw the row of `step` with the adapter as it is now, and write the sheet anew; returns the sheet."""
+    @property
+    def prompts(self) -> list[str]:
+        """The plain prompt of each image that `draw` returns."""
+        return [prompt for prompt in self.plain for _ in range(self.settings.sample_images)]
+
+    def draw(self, pipeline: DiffusionPipeline, step: int) -> list[Image.Image]:
+        """Draw the row of `step` with the adapter as it is now, and write the sheet anew; returns the row's images."""
         images = self.folder / "images"
         images.mkdir(parents=True, exist_ok=True)
-        drawn = generate_together(pipeline, self.requests)
-        for number, (request, (image,)) in enumerate(zip(self.requests, drawn, strict=True)):
-            save_image(images / f"step-{step:06d}-{number}.png", image, request, request.seeds[0])
-        return self._write_sheet()
+        named = [prompt.replace("{garment}", self.words) for prompt in self.settings.sample_prompts]
+        requests = self._requests(named if step else self.plain, self.settings.sample_images)
+        drawn = [
+            (image, request, seed)
+            for request, of_prompt in zip(requests, generate_together(pipeline, requests), strict=True)
+            for image, seed in zip(of_prompt, request.image_seeds(), strict=True)
+        ]
+        for number, (image, request, seed) in enumerate(drawn):
+            save_image(images / f"step-{step:06d}-{number}.png", image, request, seed)
+        self._write_sheet()
+        return [image for image, _, _ in drawn]
 
-    def _write_sheet(self) -> Path:
+    def draw_one_each(self, pipeline: DiffusionPipeline) -> list[Image.Image]:
+        """The first image of each prompt with the adapter as it is now; nothing is written."""
+        named = [prompt.replace("{garment}", self.words) for prompt in self.settings.sample_prompts]
+        return [image for (image,) in generate_together(pipeline, self._requests(named, 1))]
+
+    def _requests(self, prompts: Sequence[str], images: int) -> list[Request]:
+        settings, each = self.settings, self.settings.sample_images
+        return [
+            Request(
+                prompt=prompt,
+                width=self.side,
+                height=self.side,
+                steps=settings.sample_steps,
+                guidance=settings.sample_guidance,
+                seeds=[number * each + image for image in range(images)],
+                batch=settings.sample_batch,
+            )
+            for number, prompt in enumerate(prompts)
+        ]
+
+    def _write_sheet(self) -> None:
         """The sheet of every image on disk, so that a resumed run adds to what it finds."""
         from PIL import Image
 
-        files: dict[int, list[Path]] = {}
-        for path in sorted((self.folder / "images").glob("step-*.png")):
-            if match := re.fullmatch(r"step-(\d+)-\d+", path.stem):
-                files.setdefault(int(match[1]), []).append(path)
-        rows = [[Image.open(path) for path in row] for row in files.values()]
-        sheet = contact_sheet(rows, [f"step {step}" for step in files], [request.prompt for request in self.requests])
-        path = self.folder / "sheet.png"
-        with written_whole(path) as unfinished:
+        files: dict[int, dict[int, Path]] = {}
+        for path in (self.folder / "images").glob("step-*.png"):
+            if match := re.fullmatch(r"step-(\d+)-(\d+)", path.stem):
+                files.setdefault(int(match[1]), {})[int(match[2])] = path
+        rows = [[Image.open(row[number]) for number in sorted(row)] for _, row in sorted(files.items())]
+        labels = [f"step {step}" if step else "base" for step in sorted(files)]
+        sheet = contact_sheet(rows, labels, self.prompts)
+        with written_whole(self.folder / "sheet.png") as unfinished:
             sheet.save(unfinished)
-        return path

@@ -1,0 +1,143 @@
+"""What a run makes of itself on the way: samples are drawn, measured, and the best step is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lapel.adapters.strength import at_strength
+from lapel.base.base import Base
+from lapel.base.find import base_place
+from lapel.base.settings import BaseSettings
+from lapel.errors import UserError
+from lapel.fidelity.identity import ImageTower, has_tower
+from lapel.fidelity.judge import Judge
+from lapel.photos import GarmentFolder
+from lapel.training.choice import Choice, held_out
+from lapel.training.clock import Clock
+from lapel.training.facts import Settings
+from lapel.training.run_folder import RunFolder
+from lapel.training.samples import Samples, drawing
+from lapel.training.settings import ChoiceSettings
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from torch import Tensor
+
+PHASES = ("sample", "measure", "strength")
+"""Of the clock, that an evaluation takes."""
+
+
+@dataclass
+class Evaluation:
+    """Draws, measures and chooses; without a judge, as with `--keep last`, it only draws."""
+
+    base: Base
+    base_settings: BaseSettings
+    samples: Samples
+    judge: Judge | None
+    choice: Choice
+    clock: Clock
+
+    def at(self, step: int) -> Mapping[str, float]:
+        """Evaluate what was learned up to a step, unless that was done; returns what to log. Step 0 is the base."""
+        if self.judge is not None and self.choice.knows(step):
+            return {}
+        with self.clock.phase("sample"), drawing(self.base, self.base_settings) as pipeline:
+            images = self.samples.draw(pipeline, step)
+        if self.judge is None:
+            return {}
+        with self.clock.phase("measure"):
+            return self.choice.consider(step, self.judge.measure(images, self.samples.prompts))
+
+    @property
+    def enough(self) -> bool:
+        """Whether no gain has come for so long that the run may end."""
+        return self.judge is not None and self.choice.enough
+
+    def words(self) -> str:
+        """Which step is exported, and what tells it."""
+        if self.judge is None:
+            return "the last step"
+        by = "colour, structure, identity and prompt" if self.judge.tower else "colour and structure (no image tower)"
+        return f"the best step by {by}, measured on {self.judge.count} photo{'s' * (self.judge.count > 1)}"
+
+    def choose(self) -> dict[str, Any]:
+        """Put the best step's weights back, and find the strength to wear it at; returns these facts for the card."""
+        if self.judge is None or self.choice.step == 0:
+            return {}
+        self.choice.restore()
+        weights, marks = self.choice.settings.strengths, {}
+        with self.clock.phase("strength"), drawing(self.base, self.base_settings) as pipeline:
+            for weight in weights:
+                with at_strength(self.base, weight):
+                    images = self.samples.draw_one_each(pipeline)
+                marks[weight] = self.judge.measure(images, self.samples.plain)
+        return {**self.choice.facts(), **({"weight": self.choice.strength(marks)} if weights else {})}
+
+
+def photos_to_learn(garment: GarmentFolder, settings: ChoiceSettings) -> Dataset:
+    """The garment's photos without the one to measure by."""
+    spare = spare_photo(garment, settings)
+    return garment.photos.select([row for row in range(len(garment.photos)) if row != spare])
+
+
+def spare_photo(garment: GarmentFolder, settings: ChoiceSettings) -> int | None:
+    """The row of the photo to measure by, where one can be spared and the settings want it."""
+    if settings.keep == "last" or not settings.hold_out:
+        return None
+    return held_out(list(garment.photos.select_columns(["view", "mask_trust"])))
+
+
+def evaluation_of(
+    settings: Settings,
+    base: Base,
+    garment: GarmentFolder,
+    folder: RunFolder,
+    weights: Mapping[str, Tensor],
+    clock: Clock,
+    judging: bool,
+) -> Evaluation:
+    """The evaluation that the settings ask for; `judging` in the one process that looks at images.
+
+    Raises:
+        UserError: the folder given as tower has none.
+    """
+    run, choice = settings.run, settings.choice
+    samples = Samples(folder.samples, run, garment, settings.photos.resolution or base.resolution)
+    judge = None
+    if judging and choice.keep == "best" and run.sample_every and run.sample_prompts:
+        tower = _tower(choice.tower, settings.base, str(base.device))
+        judge = Judge(_references(garment, spare_photo(garment, choice)), garment.class_word, tower)
+    return Evaluation(base, settings.base, samples, judge, Choice(choice, weights, len(run.sample_prompts)), clock)
+
+
+def choice_words(chosen: Mapping[str, Any]) -> str:
+    """What was chosen, in a line, and the strength recommended in another; nothing where nothing was."""
+    if not chosen:
+        return ""
+    scores, base = chosen["scores"], chosen["base_scores"]
+    interval = f"{scores['score_low']:.2f} to {scores['score_high']:.2f}"
+    lines = [f"exported: step {chosen['step']}, score {scores['score']:.2f} ({interval}; base {base['score']:.2f})"]
+    if "weight" in chosen:
+        lines.append(f"wear it at weight {chosen['weight']:g}")
+    return "\n".join(lines) + "\n"
+
+
+def _tower(folder: Path | None, base_settings: BaseSettings, device: str) -> ImageTower | None:
+    if folder is None:
+        place = base_place(base_settings)
+        folder = place if isinstance(place, Path) and has_tower(place) else None
+    elif not has_tower(folder):
+        raise UserError(f"--tower {folder}: no image tower (image_encoder/ and text_projection.safetensors)")
+    return ImageTower(folder, device) if folder else None
+
+
+def _references(garment: GarmentFolder, spare: int | None) -> list[dict[str, Any]]:
+    """The photo held out; without one, all but details."""
+    views = garment.photos["view"]
+    whole = [row for row, view in enumerate(views) if view != "detail"]
+    rows = [spare] if spare is not None else whole or range(len(views))
+    return [garment.photos[row] for row in rows]
