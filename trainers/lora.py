@@ -209,7 +209,7 @@ def export(
     with clock.phase("export"):
         resolution = settings.photos.resolution or base.resolution
         metadata = file_metadata(settings, garment, base, resolution, sum(clock.seconds.values()))
-        preview = folder.preview(chosen.get("step"))
+        preview = folder.preview(chosen.get("kept_step"))
         metadata["modelspec.thumbnail"] = thumbnail(preview, garment.photos[0]["image"])
         files = save_adapter(base, folder.path, file_name(garment.name), metadata)
         if not base.text_encoders:

@@ -48,7 +48,7 @@ def fidelity_marks(marks: Marks) -> Floats:
 
 
 def prompt_marks(marks: Marks, base: Marks, prompts: int) -> Floats | None:
-    """(n,) how much of its prompt each image keeps, 0 to 1: its margin as a share of what is clear, by the base's on the same prompt.
+    """(n,) how much of its prompt each image keeps, 0 to 1: its margin as a share of what the base's shows to be clear.
 
     Args:
         marks, base: of the images and of the base's own, prompt by prompt, the same number of seeds for each.

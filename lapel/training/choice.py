@@ -96,7 +96,7 @@ class Choice:
         base = {name: round(float(values.mean()), 4) for name, values in self._base.items()}
         own = score(self._base, self._base, self.prompts)
         return {
-            "step": self.step,
+            "kept_step": self.step,
             "scores": {**_told(self.scores[self.step]), **marks},
             "base_scores": {**_told(own), **base},
         }

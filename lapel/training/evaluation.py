@@ -120,7 +120,9 @@ def choice_words(chosen: Mapping[str, Any]) -> str:
         return ""
     scores, base = chosen["scores"], chosen["base_scores"]
     interval = f"{scores['score_low']:.2f} to {scores['score_high']:.2f}"
-    lines = [f"exported: step {chosen['step']}, score {scores['score']:.2f} ({interval}; base {base['score']:.2f})"]
+    lines = [
+        f"exported: step {chosen['kept_step']}, score {scores['score']:.2f} ({interval}; base {base['score']:.2f})"
+    ]
     if "weight" in chosen:
         lines.append(f"wear it at weight {chosen['weight']:g}")
     return "\n".join(lines) + "\n"

@@ -153,7 +153,7 @@ def test_a_resumed_run_equals_an_unbroken_one_bit_for_bit(
     assert (broken / diffusers_file).read_bytes()[-4096:] == (unbroken / diffusers_file).read_bytes()[-4096:]
     assert (broken / "log.jsonl").read_bytes() == (unbroken / "log.jsonl").read_bytes()
     cards = [json.loads((folder / "card.json").read_text(encoding="utf-8")) for folder in (broken, unbroken)]
-    for name in ("step", "scores", "base_scores", "weight"):
+    for name in ("kept_step", "scores", "base_scores", "weight"):
         assert cards[0][name] == cards[1][name]
 
 
@@ -165,12 +165,12 @@ def test_scores_are_logged_and_the_exported_step_is_the_chosen_one(finished: tup
     # a base of random weights has no image tower
     assert {"score", "score_low", "score_high", "colour", "structure"} <= scored[3].keys()
     card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
-    assert card["scores"]["score"] == scored[card["step"]]["score"]
-    assert f"exported: step {card['step']}" in out
+    assert card["scores"]["score"] == scored[card["kept_step"]]["score"]
+    assert f"exported: step {card['kept_step']}" in out
     assert "colour and structure (no image tower)" in out
     beside = json.loads((folder / "red-dress.json").read_text(encoding="utf-8"))
     assert beside["preferred weight"] == card["weight"]
-    checkpoint = load_file(folder / "checkpoints" / f"step-{card['step']:06d}" / "adapter.safetensors")
+    checkpoint = load_file(folder / "checkpoints" / f"step-{card['kept_step']:06d}" / "adapter.safetensors")
     exported = load_file(folder / "pytorch_lora_weights.safetensors")
     name = "unet.mid_block.attentions.0.proj_in.lora_{}.weight"
     learned = next(tensor for key, tensor in checkpoint.items() if "mid_block.attentions.0.proj_in.lora_A" in key)
@@ -265,7 +265,7 @@ def test_a_run_without_gains_ends_early_and_measures_by_a_photo_that_it_did_not_
     assert last < 40
     assert (tmp_path / "run" / "checkpoints" / f"step-{last:06d}").is_dir()
     card = json.loads((tmp_path / "run" / "card.json").read_text(encoding="utf-8"))
-    assert card["step"] < last
+    assert card["kept_step"] < last
     assert card["weight"] in (0.8, 1)
     assert "measured on 1 photo" in out
 
@@ -275,7 +275,7 @@ def test_keep_last_measures_nothing(common: list[object], tmp_path: Path) -> Non
     out, _ = run(*common, *flags, "--output_dir", tmp_path / "run")
     assert "score" not in (tmp_path / "run" / "log.jsonl").read_text(encoding="utf-8")
     card = json.loads((tmp_path / "run" / "card.json").read_text(encoding="utf-8"))
-    assert not {"step", "scores", "weight"} & card.keys()
+    assert not {"kept_step", "scores", "weight"} & card.keys()
     assert "the last step" in out
 
 

@@ -55,7 +55,7 @@ def test_the_best_step_is_kept_and_its_weights_come_back() -> None:
     choice.restore()
     assert weight.tolist() == [20, 20, 20]
     facts = choice.facts()
-    assert facts["step"] == 20
+    assert facts["kept_step"] == 20
     assert facts["scores"]["colour"] == pytest.approx(8.025)
     assert facts["scores"]["score_low"] <= facts["scores"]["score"] <= facts["scores"]["score_high"]
     assert facts["base_scores"]["colour"] == pytest.approx(30.025)
