@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lapel.fidelity.colour import ColourDifference, Palette, colour_difference, dominant_colours
 from lapel.fidelity.identity import ImageTower
-from lapel.fidelity.region import cut_out, garment_region
+from lapel.fidelity.region import cut_out, garment_region, without_garment
 from lapel.fidelity.structure import Structure, structure, structure_difference
 
 __all__ = [
@@ -18,4 +18,5 @@ __all__ = [
     "garment_region",
     "structure",
     "structure_difference",
+    "without_garment",
 ]

@@ -9,7 +9,7 @@ import numpy as np
 
 from lapel.fidelity.colour import colour_difference, dominant_colours
 from lapel.fidelity.prompt import prompt_margins
-from lapel.fidelity.region import cut_out, garment_region
+from lapel.fidelity.region import cut_out, garment_region, without_garment
 from lapel.fidelity.score import Marks
 from lapel.fidelity.structure import structure, structure_difference
 from lapel.photos.captions import view_of
@@ -42,6 +42,8 @@ class Judge:
 
     def measure(self, images: Sequence[Image.Image], prompts: Sequence[str]) -> Marks:
         """The marks of images, each of its prompt, in which the class word stands without the trigger."""
+        from PIL import Image
+
         arrays = [np.asarray(image.convert("RGB")) for image in images]
         found = [
             (image, garment_region(image, self.class_word, view_of(prompt)))
@@ -55,7 +57,8 @@ class Judge:
         if self.tower is not None and self.seen is not None:
             marks["identity"] = (self._embed(found) @ self.seen.T).amax(dim=1).tolist()
             if len(set(prompts)) > 1:
-                marks["margin"] = prompt_margins(self.tower, images, prompts).tolist()
+                bare = [Image.fromarray(without_garment(*one)) for one in found]
+                marks["margin"] = prompt_margins(self.tower, bare, prompts).tolist()
         return {name: np.array(values) for name, values in marks.items()}
 
     def _embed(self, photos: Sequence[tuple[Pixels, Bools]]) -> torch.Tensor:

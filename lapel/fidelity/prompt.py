@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 def prompt_margins(tower: ImageTower, images: Sequence[Image.Image], prompts: Sequence[str]) -> torch.Tensor:
     """(n,) how much nearer each image is to its own prompt than, on average, to the other prompts of the set, in -2..2.
 
-    Prompts name the class word, not the trigger, which no text tower knows.
+    Prompts name the class word, not the trigger, which no text tower knows. Images come without the garment
+    (`lapel.fidelity.region.without_garment`): of their own, its pattern, which the prompt does not describe, would take
+    from the margin what it adds to fidelity.
 
     Raises:
         ValueError: not a prompt for each image, or all prompts are the same.

@@ -57,3 +57,8 @@ def cut_out(image: Pixels, region: npt.NDArray[np.bool_], side: int) -> Pixels:
     y, x = (side - height) // 2, (side - width) // 2
     result[y : y + height, x : x + width] = resized
     return result
+
+
+def without_garment(image: Pixels, region: Bools) -> Pixels:
+    """The image (h, w, 3) with grey in the region's place: what there is beside the garment."""
+    return np.where(region[..., None], np.uint8(_GREY), image)

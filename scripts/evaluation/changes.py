@@ -122,6 +122,7 @@ def doses(tower: ImageTower, garment: Garment, seed: int, size: int) -> Iterator
 
     from lapel.fidelity.drift import background, background_leak, class_drift, diversity
     from lapel.fidelity.prompt import prompt_margins
+    from lapel.fidelity.region import garment_region, without_garment
     from lapel.fidelity.score import prompt_marks
 
     scenes = ("beach", "snow", "brick wall")
@@ -133,7 +134,12 @@ def doses(tower: ImageTower, garment: Garment, seed: int, size: int) -> Iterator
     trained = [background(photo.image, photo.mask >= 128) for photo in photos]
     by_base = [photograph(other, shot, size) for other, shot in zip(others, asked, strict=False)]
     prompts = [phrase(garment.kind, "front", scene) for scene in scenes]
-    base = {"margin": prompt_margins(tower, [Image.fromarray(photo.image) for photo in by_base], prompts).numpy()}
+
+    def margins(images: list[np.ndarray]) -> dict[str, np.ndarray]:
+        bare = [without_garment(image, garment_region(image, garment.kind, "front")) for image in images]
+        return {"margin": prompt_margins(tower, [Image.fromarray(image) for image in bare], prompts).numpy()}
+
+    base = margins([photo.image for photo in by_base])
     several = [Image.fromarray(photograph(other, asked[0], size).image) for other in others]
     own = [
         Image.fromarray(photograph(garment, sample_shot(seed + 80 + n, garment, "front"), size).image) for n in range(8)
@@ -143,8 +149,7 @@ def doses(tower: ImageTower, garment: Garment, seed: int, size: int) -> Iterator
         for shot, photo in zip(asked, photos, strict=True):
             image = photograph(garment, shot, size).image
             faded.append((image * (1 - dose) + photo.image * dose).round().astype(np.uint8))
-        margins = {"margin": prompt_margins(tower, [Image.fromarray(image) for image in faded], prompts).numpy()}
-        kept = prompt_marks(margins, base, len(prompts))
+        kept = prompt_marks(margins(faded), base, len(prompts))
         assert kept is not None
         yield "prompt kept", dose, float(kept.mean())
         leaks = [

@@ -22,10 +22,10 @@ def test_a_perfect_set_scores_one_without_doubt() -> None:
 def test_the_parts_are_as_documented() -> None:
     assert fidelity_marks(marks(colour=10, structure=0.4, identity=-1))[0] == pytest.approx((np.exp(-1) + 0.6) / 3)
     assert fidelity_marks({"colour": np.zeros(1), "structure": np.ones(1)})[0] == 0.5
-    kept = prompt_marks(marks(margin=0.105), PERFECT, 3)
+    kept = prompt_marks(marks(margin=0.12), PERFECT, 3)
     assert kept is not None
     assert kept == pytest.approx(0.5)
-    half = score(marks(margin=0.105), PERFECT, 3).value
+    half = score(marks(margin=0.12), PERFECT, 3).value
     assert half == pytest.approx(2 * 0.5 / 1.5)
 
 
@@ -35,7 +35,7 @@ def test_fidelity_cannot_make_up_for_a_lost_prompt() -> None:
 
 def test_one_image_of_each_prompt_is_held_against_all_of_the_bases() -> None:
     base = {**PERFECT, "margin": np.array([0.2, 0.4, 0.1, 0.1, 0.5, 0.3])}
-    kept = prompt_marks({"margin": np.array([0.105, 0.035, 0.8])}, base, 3)
+    kept = prompt_marks({"margin": np.array([0.12, 0.04, 0.8])}, base, 3)
     assert kept == pytest.approx([0.5, 0.5, 1])
 
 
