@@ -19,6 +19,7 @@ from lapel.files import require_writable, sha256, written_whole
 from lapel.generation import Provenance, Request, WearSettings, WornAdapter, generate, save_image
 from lapel.quiet import quiet
 from lapel.report.card import read_card
+from lapel.report.loading import weight_of
 from lapel.settings import read_settings
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def main() -> None:
     """Read cards, load the base, wear the adapters, draw and save."""
     settings, request = read_settings(__doc__ or "", WearSettings, Request)
     cards = [read_card(path) for path in settings.adapter]
+    settings.weight = settings.weight or [weight_of(card) for card in cards]
     request.prompt = with_garment(request.prompt, cards[0], settings.adapter[0])
     base_settings = BaseSettings(
         base=base_of(settings, cards[0]),

@@ -19,8 +19,9 @@ class WearSettings:
     output_dir: Path = Path("images")
     """Folder of the images and their contact sheet; made where it is missing."""
 
-    weight: list[float] = field(default_factory=lambda: [1.0])
-    """A weight for each adapter, or one for all: 1 as it was trained, 0 not at all."""
+    weight: list[float] = field(default_factory=list)
+    """A weight for each adapter, or one for all: 1 as it was trained, 0 not at all; what its card recommends where not
+    given."""
 
     base: str | None = None
     """`tiny`, a hub id, a diffusers folder or a single file; the base that the first adapter's card names where not
@@ -50,5 +51,5 @@ class WearSettings:
             raise UserError("--adapter takes at least one file")
         if len(self.weight) == 1:
             self.weight = self.weight * len(self.adapter)
-        if len(self.weight) != len(self.adapter):
+        if self.weight and len(self.weight) != len(self.adapter):
             raise UserError(f"{len(self.weight)} weights for {len(self.adapter)} adapters; give one for each, or one")

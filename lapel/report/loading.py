@@ -61,10 +61,7 @@ def ways_to_load(card: Mapping[str, Any]) -> list[Loading]:
 
 
 def _lapel_words(card: Mapping[str, Any]) -> str:
-    weight = "" if weight_of(card) == 1 else f" --weight {weight_of(card):g}"
-    return (
-        f'python inference/generate.py --adapter {card["name"]}{KOHYA_SUFFIX}{weight} --prompt "a photo of {{garment}}"'
-    )
+    return f'python inference/generate.py --adapter {card["name"]}{KOHYA_SUFFIX} --prompt "a photo of {{garment}}"'
 
 
 def _diffusers_words(card: Mapping[str, Any]) -> str:

@@ -81,7 +81,7 @@ def measure_run(
     if with_base:
         methods.insert(0, (card["name"], "base, full caption", garment.words(), None))
     for name, backdrops, called, adapter in methods:
-        pipeline = load_pipeline(card["base"], adapter)
+        pipeline = load_pipeline(card, adapter)
         drawn = [generate(pipeline, settings.request(prompt)) for prompt in prompts(called, settings.scenes)]
         row = {"run": name, "base": adapter is None, "backdrops": backdrops, **photos.scores(tower, drawn[1:])}
         row |= leaks(tower, garment, settings.scenes, drawn)

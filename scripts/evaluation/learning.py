@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, median
@@ -17,7 +17,7 @@ from lapel.fidelity.alternatives import Subject, read_right
 from lapel.files import written_whole
 from lapel.generation import Request, generate
 from lapel.report.card import read_card
-from lapel.report.loading import DIFFUSERS_FILE
+from lapel.report.loading import DIFFUSERS_FILE, weight_of
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -108,7 +108,7 @@ def measure_garment(
         ("(c) adapter", words, run / f"{card['name']}.safetensors"),
     ]
     for method, name, adapter in methods:
-        pipeline = load_pipeline(card["base"], adapter)
+        pipeline = load_pipeline(card, adapter)
         drawn = [generate(pipeline, settings.request(phrase(name, "front", scene))) for scene in settings.scenes]
         yield {"garment": card["name"], "method": method, **photos.scores(tower, drawn)}, drawn
     real = Photos(garment, settings, series=1).images
@@ -132,14 +132,14 @@ def row_text(row: dict[str, Any]) -> str:
     return f"| {row['garment']} | {row['method']} | {shares} |"
 
 
-def load_pipeline(base: str, adapter: Path | None) -> Any:
-    """The base's stock pipeline, with the adapter where there is one."""
+def load_pipeline(card: Mapping[str, Any], adapter: Path | None) -> Any:
+    """The stock pipeline of a card's base; the adapter, where there is one, at the weight that the card recommends."""
     from lapel.adapters.wear import wear
     from lapel.base.load import load_base
 
-    pipeline = load_base(BaseSettings(base=base)).pipeline()
+    pipeline = load_base(BaseSettings(base=card["base"])).pipeline()
     if adapter is not None:
-        wear(pipeline, [(adapter, 1.0)])
+        wear(pipeline, [(adapter, weight_of(card))])
     return pipeline
 
 

@@ -43,12 +43,12 @@ def adapter(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = folder / "red-tee.safetensors"
     save_file(tensors, path, {"ss_base_model_version": "sd_v1"})
     base_hash = sha256(folder / "base" / "unet" / "diffusion_pytorch_model.safetensors")
-    facts = {"name": "red-tee", "trigger": "sks", "class_word": "t-shirt", "family": "sd15"}
+    facts = {"name": "red-tee", "trigger": "sks", "class_word": "t-shirt", "family": "sd15", "weight": 0.8}
     write_card(folder, {**facts, "base": str(folder / "base"), "base_hash": base_hash})
     return path
 
 
-def test_images_sheet_and_settings(adapter: Path, tmp_path: Path) -> None:
+def test_images_at_the_cards_weight_sheet_and_settings(adapter: Path, tmp_path: Path) -> None:
     prompt = ("--prompt", "a photo of {garment}, front view", "--steps", 2)
     done = _run("--adapter", adapter, *prompt, "--seeds", 4, "--images", 2, "--output_dir", tmp_path / "out")
     assert done.returncode == 0, done.stderr
@@ -58,7 +58,7 @@ def test_images_sheet_and_settings(adapter: Path, tmp_path: Path) -> None:
     assert names == ["0001-4.png", "0002-5.png", "sheet.png"]
     with Image.open(tmp_path / "out" / "0002-5.png") as image:
         assert image.size == (96, 96)
-        assert image.text["parameters"].startswith("a photo of sks t-shirt, front view <lora:red-tee:1>\n")
+        assert image.text["parameters"].startswith("a photo of sks t-shirt, front view <lora:red-tee:0.8>\n")
         assert "Seed: 5" in image.text["parameters"]
 
     without = _run("--adapter", adapter, "--weight", 0, *prompt, "--seeds", 4, "--output_dir", tmp_path / "out")
