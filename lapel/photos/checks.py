@@ -27,6 +27,7 @@ _CLIPPED = 0.25
 _SMALL = 0.08
 _ENLARGED, _MUCH_ENLARGED = 1.01, 1.5
 _FEW = 3
+_SIDES = ("left", "top", "right", "bottom")
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Finding:
 
 def check(rows: Sequence[Row]) -> tuple[Finding, ...]:
     """All findings on the rows of `read_garment` (without their pictures), the worst first."""
-    checks = (_alike, _colours, _light, _sharpness, _sizes, _masks, _frames, _views, _number)
+    checks = (_alike, _colours, _light, _sharpness, _sizes, _masks, _borders, _frames, _views, _number)
     order = ("error", "warning", "note")
     return tuple(sorted((finding for of in checks for finding in of(rows)), key=lambda found: order.index(found.level)))
 
@@ -152,6 +153,14 @@ def _masks(rows: Sequence[Row]) -> Iterator[Finding]:
     if whole:
         what = "no garment could be told from the rest, so all of the photo is learned"
         yield Finding("warning", _names(whole), what, "give a .mask.png beside it")
+
+
+def _borders(rows: Sequence[Row]) -> Iterator[Finding]:
+    for row in rows:
+        wide = [f"{count} at the {side}" for side, count in zip(_SIDES, row["border"], strict=True) if count]
+        if wide:
+            what = f"has a border ({', '.join(wide)}, in pixels)"
+            yield Finding("warning", row["file"], what, "cut it off, or the adapter learns it")
 
 
 def _frames(rows: Sequence[Row]) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from lapel.photos.borders import border_of
 from lapel.photos.colour_names import named_colours
 from lapel.photos.masks.colours import palette, to_lab
 
@@ -25,8 +26,8 @@ def facts_of(photo: Image.Image, mask: Image.Image, seen: Image.Image) -> dict[s
 
     `share` of the frame that is garment; `lab` the garment's mean colour, and `colours` its colours by name; `palette`
     the share of each cell of its colours, as the bytes of float32; `white` and `black` the shares of it that are
-    clipped; `blur` of what is seen, 0 sharp to 1 blurred; `hash` of what is seen, 64 bits as text, alike for photos
-    that look alike.
+    clipped; `border` the pixels at the left, top, right and bottom that are a border's; `blur` of what is seen, 0 sharp
+    to 1 blurred; `hash` of what is seen, 64 bits as text, alike for photos that look alike.
     """
     small = photo.copy()
     small.thumbnail((_COLOUR_SIDE, _COLOUR_SIDE), Image.Resampling.BOX)
@@ -41,6 +42,7 @@ def facts_of(photo: Image.Image, mask: Image.Image, seen: Image.Image) -> dict[s
         "palette": palette(lab, garment).tobytes(),
         "white": float((pixels[garment].min(axis=1) >= 253).mean()),
         "black": float((pixels[garment].max(axis=1) <= 3).mean()),
+        "border": list(border_of(np.asarray(photo))),
         "blur": _blur(np.asarray(seen.convert("L")).astype(np.float32)),
         "hash": _hash(seen),
     }

@@ -108,6 +108,7 @@ def _columns() -> Features:
     shares = dict.fromkeys(("mask_trust", "enlargement", "share", "white", "black", "blur"), number)
     lists = {
         "box": List(number),
+        "border": List(Value("int32")),
         "lab": List(number),
         "colours": List(text),
         "read": List(text),

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFilter
+from PIL import Image, ImageFilter, ImageOps
 
 from lapel.errors import UserError
 from lapel.photos import GarmentFolder, PhotoSettings, read_garment
+from lapel.photos.borders import border_of
+from lapel.photos.read import read_picture
 from lapel.wardrobe import sample_garment
 from lapel.wardrobe.folders import write_garment_folder
 
@@ -60,6 +63,22 @@ def test_a_fault_is_told_of_its_photo(folder: Path, how: Change, told: str) -> N
     lines = found(read(folder), "warning")
     assert [line for line in lines if line.startswith("warning: 02-front.jpg: ") and told in line]
     assert not [line for line in lines if told in line and not line.startswith("warning: 02-front.jpg: ")]
+
+
+def test_bars_around_a_photo_are_told_with_their_size(folder: Path) -> None:
+    change(folder / "02-front.jpg", lambda photo: ImageOps.expand(photo, (0, 20), "black"))
+    change(folder / "04-front.jpg", lambda photo: ImageOps.expand(photo, 16, "white"))
+    bars, frame = (line.split("; ")[0] for line in found(read(folder), "warning") if "has a border" in line)
+    assert bars == "warning: 02-front.jpg: has a border (20 at the top, 20 at the bottom, in pixels)"
+    # JPEG has blurred the colours of the frame's last pixel.
+    assert re.findall(r"1[56] at the (\w+)", frame) == ["left", "top", "right", "bottom"]
+    assert frame.startswith("warning: 04-front.jpg: ")
+
+
+def test_real_photos_have_no_borders(real_photos: Path) -> None:
+    paths = [path for path in real_photos.rglob("*") if path.suffix in (".jpg", ".jpeg", ".png")]
+    photos = {path: np.asarray(read_picture(path, "white").colour) for path in paths if "mask" not in path.stem}
+    assert {path.name: border for path, photo in photos.items() if any(border := border_of(photo))} == {}
 
 
 def test_near_identical_photos_are_told_once(folder: Path) -> None:
