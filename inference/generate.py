@@ -1,6 +1,7 @@
 """Draw images that show a garment: python inference/generate.py --adapter FILE --prompt "a photo of {garment} ..."
 
-The base is the one that the first adapter's card names; several adapters are worn together, each with its weight.
+The base is the one that the first adapter's card names; several adapters are worn together, each with its weight. A
+garment that nothing was trained for is worn from its photos: --encoder FILE --garment_photo PHOTO --prompt "...".
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from lapel.base.find import check_base
 from lapel.base.settings import BaseSettings
 from lapel.errors import UserError, run_program
 from lapel.files import require_writable, sha256, written_whole
-from lapel.generation import Provenance, Request, WearSettings, WornAdapter, generate, save_image
+from lapel.generation import GarmentPhotos, Provenance, Request, WearSettings, WornAdapter, generate, save_image
 from lapel.quiet import quiet
 from lapel.report.card import read_card
+from lapel.report.encoder_card import read_encoder_facts
 from lapel.report.loading import weight_of
 from lapel.settings import read_settings
 
@@ -33,11 +35,15 @@ Card = dict[str, Any]
 def main() -> None:
     """Read cards, load the base, wear the adapters, draw and save."""
     settings, request = read_settings(__doc__ or "", WearSettings, Request)
-    cards = [read_card(path) for path in settings.adapter]
+    files = list(settings.adapter)
+    cards = [read_card(path) for path in files]
     settings.weight = settings.weight or [weight_of(card) for card in cards]
-    request.prompt = with_garment(request.prompt, cards[0], settings.adapter[0])
+    if settings.encoder:
+        files.append(settings.encoder)
+        cards.append(read_encoder_facts(files[-1]))
+    request.prompt = with_garment(request.prompt, cards[0], files[0])
     base_settings = BaseSettings(
-        base=base_of(settings, cards[0]),
+        base=base_of(settings, cards[0], files[0]),
         vae=settings.vae or cards[0].get("vae"),
         clip_skip=settings.clip_skip or cards[0].get("clip_skip", 1),
         precision=settings.precision,
@@ -53,13 +59,40 @@ def main() -> None:
     from lapel.base.load import load_base
 
     base = load_base(base_settings, "cuda" if torch.cuda.is_available() else "cpu")
-    check_fit(base, settings.adapter, cards)
+    check_fit(base, files, cards)
     pipeline = base.pipeline()
     wear(pipeline, list(zip(settings.adapter, settings.weight, strict=True)))
-    images = generate(pipeline, request, time_left())
-    provenance = Provenance(base.name, base.hash, worn(settings, cards), base.clip_skip)
+    photos = show(settings, settings.encoder, request.prompt, pipeline, base) if settings.encoder else None
+    images = generate(pipeline, request, time_left(), photos)
+    provenance = Provenance(base.name, base.hash, worn(settings, cards), base.clip_skip, shown(settings))
     for path in save(images, request, settings.output_dir, provenance):
         print(path)
+
+
+def show(settings: WearSettings, encoder: Path, prompt: str, pipeline: Any, base: Base) -> GarmentPhotos:
+    """Put the garment encoder into the pipeline, and give what it sees in the photos.
+
+    Raises:
+        UserError: the encoder is for another base, or the image tower not the one that it was trained with.
+    """
+    from lapel.adapters.ip_adapter import read_encoder, wear_encoder
+    from lapel.base.image_tower import load_tower
+    from lapel.generation.shown import see_photos
+
+    file = read_encoder(encoder)
+    tower = load_tower(settings.image_tower or file.metadata.get("lapel_image_tower"), base, base.device)
+    photos = see_photos(tower, settings.garment_photo, file.form == "plus", prompt)
+    file.require_tower(tower.name, photos.nothing.shape[-1])
+    wear_encoder(pipeline, file, settings.encoder_weight)
+    return photos
+
+
+def shown(settings: WearSettings) -> str:
+    """The encoder as the images' settings name it."""
+    if not settings.encoder:
+        return ""
+    photos = " and ".join(photo.name for photo in settings.garment_photo)
+    return f"{settings.encoder.stem} {settings.encoder_weight:g} of {photos}"
 
 
 def with_garment(prompt: str, card: Card, adapter: Path) -> str:
@@ -77,7 +110,7 @@ def with_garment(prompt: str, card: Card, adapter: Path) -> str:
     return prompt.replace("{garment}", f"{card['trigger']} {card.get('class_word', '')}".strip())
 
 
-def base_of(settings: WearSettings, card: Card) -> str:
+def base_of(settings: WearSettings, card: Card, file: Path) -> str:
     """The base asked for, or else the one that the card names.
 
     Raises:
@@ -85,7 +118,7 @@ def base_of(settings: WearSettings, card: Card) -> str:
     """
     base = settings.base or card.get("base")
     if not base:
-        raise UserError(f"{settings.adapter[0]}: tells no base; name the one it was made for with --base")
+        raise UserError(f"{file}: tells no base; name the one it was made for with --base")
     return str(base)
 
 
@@ -119,7 +152,7 @@ def check_fit(base: Base, adapters: list[Path], cards: list[Card]) -> None:
 
 def worn(settings: WearSettings, cards: list[Card]) -> tuple[WornAdapter, ...]:
     """The adapters as the images' settings name them."""
-    trios = zip(settings.adapter, settings.weight, cards, strict=True)
+    trios = zip(settings.adapter, settings.weight, cards, strict=False)  # an encoder's card comes last
     return tuple(WornAdapter(card.get("name", path.stem), weight, card.get("hash", "")) for path, weight, card in trios)
 
 

@@ -30,5 +30,7 @@ def quiet() -> None:
     # It tells of a 4-bit kernel for the CPU that is an extra package; nothing here uses one.
     logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
     if "PYTHONWARNINGS" not in os.environ:
+        # torch's compiler tells how it traces diffusers' code.
+        warnings.filterwarnings("ignore", message="Dynamo detected a call to a `functools.lru_cache`")
         for category in (FutureWarning, DeprecationWarning, PendingDeprecationWarning):
             warnings.filterwarnings("ignore", category=category)

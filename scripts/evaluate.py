@@ -1,6 +1,7 @@
 """Measure what was learned: python scripts/evaluate.py MEASUREMENT [settings], where MEASUREMENT is one of
 
 backgrounds: how often adapters draw the white studio of their photos unasked, by how they were put on backdrops.
+encoder: unseen garments of the wardrobe, each from one photo by a garment encoder, without training.
 findings: what there is to say about every garment folder below a root.
 formats: whether adapters and bases come back from every format as they went in, at the true shapes.
 intake: how fast photos are taken in, where the time goes, and what memory it needs.
@@ -24,6 +25,7 @@ from lapel.settings import read_settings
 
 MEASUREMENTS = {
     "backgrounds": ("evaluation.backgrounds", "measure_backgrounds", "BackgroundSettings"),
+    "encoder": ("evaluation.encoder", "measure_encoder", "EncoderSettings"),
     "findings": ("evaluation.findings", "measure_findings", "FindingSettings"),
     "formats": ("evaluation.formats", "measure_formats", "FormatSettings"),
     "intake": ("evaluation.intake", "measure_intake", "IntakeSettings"),

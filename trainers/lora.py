@@ -7,7 +7,6 @@ On the way samples are drawn and measured by the photos, and the step whose samp
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,12 +19,19 @@ from lapel.errors import UserError, run_program
 from lapel.files import require_writable
 from lapel.photos import GarmentFolder, PhotoSettings, check_garment_dir, read_garment
 from lapel.quiet import quiet
-from lapel.settings import read_settings, write_settings
+from lapel.settings import read_settings
 from lapel.training.clock import Clock
 from lapel.training.facts import Settings, card_facts, file_metadata, file_name, identity, start_table
 from lapel.training.processes import all_processes
 from lapel.training.run_folder import RunFolder, step_of
-from lapel.training.settings import ChoiceSettings, ObjectiveSettings, OptimizerSettings, RunSettings
+from lapel.training.settings import (
+    CaptionSettings,
+    ChoiceSettings,
+    ObjectiveSettings,
+    OptimizerSettings,
+    RunSettings,
+    with_preset,
+)
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -33,26 +39,22 @@ if TYPE_CHECKING:
 
     from lapel.base.base import Base
     from lapel.training.data import Batch
-    from lapel.training.encoding import Text
     from lapel.training.evaluation import Evaluation
     from lapel.training.loop import Lesson
     from lapel.training.objective import Objective
+    from lapel.training.predict import Predict
 
 CLASSES = (
-    PhotoSettings,
-    BaseSettings,
-    AdapterSettings,
-    ObjectiveSettings,
-    OptimizerSettings,
-    RunSettings,
-    ChoiceSettings,
+    *(PhotoSettings, BaseSettings, AdapterSettings, ObjectiveSettings, CaptionSettings),
+    *(OptimizerSettings, RunSettings, ChoiceSettings),
 )
 
 
 def main() -> None:
     """Refuse whatever is wrong before a heavy library is imported, then train, in as many processes as asked for."""
-    settings = Settings(*read_settings(__doc__ or "", *CLASSES, argv=with_preset(sys.argv[1:])))
-    if settings.adapter.text_encoder and settings.objective.cache_text:
+    argv = with_preset(sys.argv[1:], "tiny")
+    settings = Settings(*read_settings(__doc__ or "", *CLASSES, argv=argv))
+    if settings.adapter.text_encoder and settings.captions.cache_text:
         raise UserError("--blocks names a text encoder, which --cache_text gives up: add --cache_text false")
     check_worn(settings.base)
     listing = check_garment_dir(settings.photos)
@@ -71,8 +73,9 @@ def train(settings: Settings, folder: RunFolder, checkpoint: Path | None) -> Non
         quiet()
         from lapel.adapters.fuse import load_fused_base
         from lapel.adapters.targets import layer_sizes
+        from lapel.report import keep_photos
         from lapel.training.launch import device, make_accelerator
-        from lapel.training.loop import learn
+        from lapel.training.loop import begin, learn
     with clock.phase("load"):
         base = load_fused_base(settings.base, device())
         layer_sizes(base.models, settings.adapter)  # refuses blocks that this base has not
@@ -85,7 +88,9 @@ def train(settings: Settings, folder: RunFolder, checkpoint: Path | None) -> Non
         numbers, processes = lesson.trainable.count, accelerator.num_processes
         print(start_table(settings, garment, base, numbers, processes, folder.path, evaluation.words()), flush=True)
     try:
-        begin(lesson, settings, garment, folder, checkpoint)
+        begin(lesson, settings, folder, checkpoint)
+        if accelerator.is_main_process:
+            keep_photos(folder.path, garment)
         learn(lesson, settings.optimizer, settings.run, folder, clock, evaluation)
     finally:
         accelerator.end_training()
@@ -94,25 +99,19 @@ def train(settings: Settings, folder: RunFolder, checkpoint: Path | None) -> Non
         export(base, settings, garment, folder, clock, chosen)
 
 
-def with_preset(argv: list[str]) -> list[str]:
-    """The command line; where it names neither a base nor a preset, with the preset of the base that is then used."""
-    names_one = any(word.split("=")[0] in ("--base", "--config") for word in argv)
-    return argv if names_one else ["--config", "tiny", *argv]
-
-
 def prepare(
     settings: Settings, base: Base, accelerator: Accelerator, folder: RunFolder, clock: Clock
 ) -> tuple[GarmentFolder, Lesson, Evaluation]:
     """Photos become latents and captions embeddings; the encoders' memory is given back; the adapter goes in."""
     from lapel.adapters.inject import inject
     from lapel.fidelity.models import load_models
-    from lapel.training.checkpoint import State, trained_weights
+    from lapel.training.checkpoint import trained_weights
     from lapel.training.data import Batches
     from lapel.training.encoding import cache_folder, content_name, encode_photos, text_of
     from lapel.training.evaluation import evaluation_of, photos_to_learn
-    from lapel.training.loop import Lesson
+    from lapel.training.loop import make_lesson
     from lapel.training.objective import Objective
-    from lapel.training.optimizer import Trainable, make_optimizer, make_schedule
+    from lapel.training.predict import predictor
 
     objective = Objective(base.scheduler, settings.objective).to(base.device)
     cache_dir = cache_folder(settings.run.cache_dir)
@@ -124,45 +123,35 @@ def prepare(
         examples = encode_photos(base, photos_to_learn(garment, settings.choice), cache_dir, settings.photos)
         batches = Batches(
             examples,
+            caption_dropout=settings.captions.caption_dropout,
             seed=settings.optimizer.seed,
             batch_size=settings.optimizer.batch_size,
             timesteps=objective.timesteps,
-            caption_dropout=settings.objective.caption_dropout,
             photo_share=settings.photos.photo_share,
             device=base.device,
             rank=accelerator.process_index,
             world=accelerator.num_processes,
         )
-        text = text_of(base, batches.captions, settings.objective.cache_text, cache_dir)
-    if settings.objective.cache_text:
+        text = text_of(base, batches.captions, settings.captions.cache_text, cache_dir)
+    if settings.captions.cache_text:
         base.release_encoders()
 
-    trainable = Trainable(inject(base, settings.adapter, settings.optimizer.seed))
-    optimizer = make_optimizer(trainable, settings.optimizer)
-    schedule = make_schedule(optimizer, settings.optimizer)
-    optimizer = accelerator.prepare(optimizer)
+    parameters = inject(base, settings.adapter, settings.optimizer.seed)
     weights = trained_weights(base)
     evaluation = evaluation_of(settings, base, garment, folder, weights, clock, accelerator.is_main_process)
-    moving = {"optimizer": optimizer, "schedule": schedule, "choice": evaluation.choice}
-    if accelerator.scaler is not None:
-        moving["scaler"] = accelerator.scaler
-    state = State(weights, moving, identity(settings, base, content_name(examples)))
-    loss = denoising_loss(base, objective, text, accelerator)
-    return garment, Lesson(accelerator, batches, loss, trainable, optimizer, schedule, state), evaluation
+    loss = denoising_loss(base, objective, predictor(base, text, accelerator))
+    same = identity(settings, base, content_name(examples))
+    lesson = make_lesson(
+        accelerator, batches, loss, parameters, weights, settings.optimizer, same, choice=evaluation.choice
+    )
+    return garment, lesson, evaluation
 
 
-def denoising_loss(base: Base, objective: Objective, text: Text, accelerator: Accelerator) -> Callable[[Batch], Tensor]:
+def denoising_loss(base: Base, objective: Objective, predict: Predict) -> Callable[[Batch], Tensor]:
     """Latents are noised, the UNet predicts, and the objective compares (Ho et al. 2020; Rombach et al. 2022)."""
     import torch
 
     from lapel.adapters.inject import without_adapter
-
-    def predict(noised: Tensor, timesteps: Tensor, captions: Tensor) -> Tensor:
-        size = (noised.shape[-2] * base.latent_stride, noised.shape[-1] * base.latent_stride)
-        with accelerator.autocast():
-            conditions = base.unet_conditions(text(captions), original_size=size, target_size=size)
-            predicted: Tensor = base.unet(noised.to(base.dtype), timesteps, **conditions).sample
-        return predicted.float()
 
     def loss(batch: Batch) -> Tensor:
         noised = objective.noised(batch.latents, batch.noise, batch.timesteps)
@@ -177,23 +166,6 @@ def denoising_loss(base: Base, objective: Objective, text: Text, accelerator: Ac
         return objective.loss(predicted, target, batch.timesteps, mask)
 
     return loss
-
-
-def begin(
-    lesson: Lesson, settings: Settings, garment: GarmentFolder, folder: RunFolder, checkpoint: Path | None
-) -> None:
-    """Go on from the checkpoint, or clear what an earlier run left; note what repeats this one and what it saw."""
-    from lapel.report import keep_photos
-    from lapel.training.checkpoint import load_checkpoint
-
-    if checkpoint is not None:
-        load_checkpoint(checkpoint, lesson.state)
-    if lesson.accelerator.is_main_process:
-        if checkpoint is None:
-            folder.clear()
-        kept = dataclasses.replace(settings.run, output_dir=folder.path, resume=False, overwrite=False)
-        write_settings(folder.settings, *dataclasses.replace(settings, run=kept).each())
-        keep_photos(folder.path, garment)
 
 
 def export(

@@ -7,6 +7,7 @@ A layer's own name is `<part>.<module>`, such as `unet.mid_block.attentions.0.pr
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -32,8 +33,12 @@ class Names:
     """Any stem in use -> layer. SDXL's UNet goes by two spellings, and text encoders by several."""
 
 
+_ADDED = re.compile(r"\.lora_|^encoder_hid_proj\.|\.processor\.")
+"""In the names of what peft and garment encoders add to a model."""
+
+
 def layer_modules(models: Mapping[str, Any]) -> dict[str, Any]:
-    """Every linear and convolutional layer by its name; below a peft layer, the base's own.
+    """Every linear and convolutional layer by its name; below a peft layer, the base's own; no garment encoder's.
 
     Args:
         models: by part: `unet`, `text_encoder`, `text_encoder_2`.
@@ -42,7 +47,7 @@ def layer_modules(models: Mapping[str, Any]) -> dict[str, Any]:
         f"{part}.{module if part == 'unet' else published_name(module)}": layer
         for part, model in models.items()
         for name, layer in model.named_modules()
-        if isinstance(layer, nn.Linear | nn.Conv2d) and ".lora_" not in name
+        if isinstance(layer, nn.Linear | nn.Conv2d) and not _ADDED.search(name)
         for module in [name.removesuffix(".base_layer")]
     }
 

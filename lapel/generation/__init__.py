@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lapel.generation.denoise import Progress, generate, generate_together
+from lapel.generation.denoise import GarmentPhotos, Progress, generate, generate_together
 from lapel.generation.images import Provenance, WornAdapter, parameters_text, save_image
 from lapel.generation.request import Request
 from lapel.generation.schedulers import SCHEDULERS, scheduler_name, scheduler_named
@@ -10,6 +10,7 @@ from lapel.generation.wearing import WearSettings
 
 __all__ = [
     "SCHEDULERS",
+    "GarmentPhotos",
     "Progress",
     "Provenance",
     "Request",

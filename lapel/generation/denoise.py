@@ -4,23 +4,43 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lapel.generation.request import Request
 from lapel.generation.schedulers import scheduler_named
 
 if TYPE_CHECKING:
     from PIL import Image
+    from torch import Tensor
 
 Progress = Callable[[int, int], None]
 """Called after each denoising step of a batch with the steps done so far and the steps of everything asked for."""
 
 
-Job = tuple[str, str, int]
-"""One image: its prompt, its negative prompt and its seed."""
+@dataclass(frozen=True)
+class GarmentPhotos:
+    """Photos of a garment for a garment encoder that the pipeline wears, as its image tower sees them.
+
+    `features` is (photos, ...), `nothing` (...) what stands for no photo, which guidance moves away from.
+    """
+
+    features: Tensor
+    nothing: Tensor
 
 
-def generate(pipeline: Any, request: Request, progress: Progress | None = None) -> list[Image.Image]:
+class Job(NamedTuple):
+    """One image."""
+
+    prompt: str
+    negative_prompt: str
+    seed: int
+    photos: GarmentPhotos | None
+
+
+def generate(
+    pipeline: Any, request: Request, progress: Progress | None = None, photos: GarmentPhotos | None = None
+) -> list[Image.Image]:
     """Draw the request's images, one for each of `request.image_seeds()`, in that order, as RGB.
 
     `pipeline` is any of diffusers' own that turns a prompt into images; its scheduler is put back afterwards. Prompts
@@ -28,14 +48,20 @@ def generate(pipeline: Any, request: Request, progress: Progress | None = None) 
     noise generator of its own, on the CPU, so that its seed alone decides it: not its batch mates, and, beyond
     rounding, not the machine.
     """
-    (images,) = generate_together(pipeline, [request], progress)
+    (images,) = generate_together(pipeline, [request], progress, [photos])
     return images
 
 
 def generate_together(
-    pipeline: Any, requests: Sequence[Request], progress: Progress | None = None
+    pipeline: Any,
+    requests: Sequence[Request],
+    progress: Progress | None = None,
+    photos: Sequence[GarmentPhotos | None] | None = None,
 ) -> list[list[Image.Image]]:
     """`generate` for several requests that differ in prompts and seeds only, `batch` images at once across them.
+
+    Args:
+        photos: for each request, as many for all; where the pipeline wears a garment encoder, and only there.
 
     Raises:
         ValueError: requests that differ in more, which no pipeline draws in one batch.
@@ -46,7 +72,11 @@ def generate_together(
     for request in requests:
         if dataclasses.replace(request, **_drawn_apart(first)) != first:
             raise ValueError("requests drawn together may differ in prompts and seeds only")
-    jobs = [(request.prompt, request.negative_prompt, seed) for request in requests for seed in request.image_seeds()]
+    jobs = [
+        Job(request.prompt, request.negative_prompt, seed, shown)
+        for request, shown in zip(requests, photos or [None] * len(requests), strict=True)
+        for seed in request.image_seeds()
+    ]
     batches = _batches(pipeline, jobs, first.batch)
     base_scheduler = pipeline.scheduler
     if first.scheduler is not None:
@@ -77,7 +107,7 @@ def _batches(pipeline: Any, jobs: Sequence[Job], size: int) -> list[tuple[int, l
 
     batches: list[tuple[int, list[Job]]] = []
     for job in jobs:
-        windows = windows_taken([pipeline.tokenizer], job[:2])
+        windows = windows_taken([pipeline.tokenizer], [job.prompt, job.negative_prompt])
         if batches and batches[-1][0] == windows and len(batches[-1][1]) < size:
             batches[-1][1].append(job)
         else:
@@ -99,6 +129,20 @@ def _text(pipeline: Any, prompts: Sequence[str], negative_prompts: Sequence[str]
     return text | {f"negative_{name}": value for name, value in negative.items()}
 
 
+def _photos(pipeline: Any, photos: Sequence[GarmentPhotos | None], guidance: float) -> dict[str, Any]:
+    """What the garment encoder of a pipeline is shown: for guidance, first nothing and then the photos."""
+    import torch
+
+    shown = [photo for photo in photos if photo is not None]
+    if not shown:
+        return {}
+    parts = [torch.stack([photo.features for photo in shown])]
+    if guidance > 1:
+        nothing = [photo.nothing.expand_as(photo.features) for photo in shown]
+        parts.insert(0, torch.stack(nothing))
+    return {"ip_adapter_image_embeds": [torch.cat(parts).to(pipeline.unet.device, pipeline.unet.dtype)]}
+
+
 def _draw(pipeline: Any, request: Request, batch: tuple[int, Sequence[Job]], report: Progress) -> list[Image.Image]:
     import torch
 
@@ -107,9 +151,10 @@ def _draw(pipeline: Any, request: Request, batch: tuple[int, Sequence[Job]], rep
         return tensors
 
     windows, jobs = batch
-    prompts, negative_prompts, seeds = zip(*jobs, strict=True)
+    prompts, negative_prompts, seeds, photos = zip(*jobs, strict=True)
     return pipeline(
         **_text(pipeline, prompts, negative_prompts, windows),
+        **_photos(pipeline, photos, request.guidance),
         num_inference_steps=request.steps,
         guidance_scale=request.guidance,
         width=request.width,

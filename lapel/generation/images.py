@@ -33,6 +33,8 @@ class Provenance:
     model_hash: str = ""
     adapters: tuple[WornAdapter, ...] = ()
     clip_skip: int = 1
+    encoder: str = ""
+    """The garment encoder and what it was shown, in words."""
 
 
 def parameters_text(request: Request, seed: int, size: tuple[int, int], provenance: Provenance | None = None) -> str:
@@ -54,6 +56,7 @@ def parameters_text(request: Request, seed: int, size: tuple[int, int], provenan
         "Model hash": provenance.model_hash[:10],
         "Model": provenance.model,
         "Clip skip": str(provenance.clip_skip) if provenance.clip_skip > 1 else "",
+        "Garment encoder": provenance.encoder,
         "Lora hashes": ", ".join(f"{worn.name}: {worn.hash[:12]}" for worn in provenance.adapters if worn.hash),
         "Version": "lapel",
     }

@@ -13,8 +13,21 @@ from lapel.errors import UserError
 class WearSettings:
     """What is worn, on which base, and where the images go."""
 
-    adapter: list[Path]
+    adapter: list[Path] = field(default_factory=list)
     """One or several adapter files, in kohya's or diffusers' layout."""
+
+    encoder: Path | None = None
+    """A garment encoder in IP-Adapter's layout (.safetensors or .bin), worn alone or beside adapters."""
+
+    garment_photo: list[Path] = field(default_factory=list)
+    """Photos of the garment that the encoder is shown; of several, each counts."""
+
+    encoder_weight: float = 1.0
+    """How much the photos count: 1 as in training, 0 not at all."""
+
+    image_tower: str | None = None
+    """The image tower of the encoder; as its file says where not given, and the base's usual one where that says
+    nothing."""
 
     output_dir: Path = Path("images")
     """Folder of the images and their contact sheet; made where it is missing."""
@@ -47,8 +60,11 @@ class WearSettings:
         Raises:
             UserError: no adapter, or another number of weights.
         """
-        if not self.adapter:
-            raise UserError("--adapter takes at least one file")
+        if not self.adapter and not self.encoder:
+            raise UserError("give --adapter at least one file, or --encoder one and --garment_photo what it is shown")
+        if bool(self.encoder) != bool(self.garment_photo):
+            missing = "--garment_photo" if self.encoder else "--encoder"
+            raise UserError(f"{missing} is missing: an encoder is shown photos of the garment")
         if len(self.weight) == 1:
             self.weight = self.weight * len(self.adapter)
         if self.weight and len(self.weight) != len(self.adapter):

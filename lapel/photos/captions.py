@@ -62,10 +62,7 @@ def compose(written: str | None, view: str, worn: bool, trigger: str, class_word
     """
     garment = f"{trigger} {class_word}"
     if written is None:
-        what = f"a person wearing {garment}" if worn or view == "worn" else garment
-        start = "a close-up photo" if view == "detail" else "a photo"
-        seen_from = f", {view} view" if view in ("front", "back", "side") else ""
-        return f"{start} of {what}{seen_from}" + (f", {place}" if place else "")
+        return unwritten(garment, view, worn) + (f", {place}" if place else "")
     text = " ".join(written.split())
     if "{garment}" in text:
         return text.replace("{garment}", garment)
@@ -73,6 +70,13 @@ def compose(written: str | None, view: str, worn: bool, trigger: str, class_word
         return text
     named, count = re.subn(rf"(?<!\w){re.escape(class_word)}(?!\w)", lambda _: garment, text, count=1, flags=re.I)
     return named if count else f"a photo of {garment}, {text}"
+
+
+def unwritten(garment: str, view: str, worn: bool) -> str:
+    """The caption of a photo that nobody wrote one for: `a photo of a person wearing <garment>`."""
+    what = f"a person wearing {garment}" if worn or view == "worn" else garment
+    start = "a close-up photo" if view == "detail" else "a photo"
+    return f"{start} of {what}" + (f", {view} view" if view in ("front", "back", "side") else "")
 
 
 def first_class_word(texts: Iterable[str]) -> str | None:

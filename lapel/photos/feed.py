@@ -50,19 +50,19 @@ def read_feed(folder: Path) -> tuple[dict[str, FeedRow], list[str]]:
         return {}, [f"{folder}: holds both {' and '.join(FEEDS)}; keep one of them"]
     (path,) = paths
     try:
-        lines = read_text(path).splitlines()
+        lines = list(read_rows(path))
     except UserError as error:
         return {}, list(error.lines)
     problems: list[str] = []
     rows: dict[str, FeedRow] = {}
-    for number, fields in _json_rows(path, lines) if path.suffix == ".jsonl" else _csv_rows(lines):
+    for number, fields in lines:
         name = str(fields.get("file_name") or "").strip()
         if not name:
             problems.append(f"{path}: line {number} names no photo; give it a file_name, or remove it")
         elif name in rows:
             problems.append(f"{path}: line {number} names {name} again; keep one of the lines")
         else:
-            row = _row(fields)
+            row = feed_row(fields)
             if row.view and row.view not in VIEWS:
                 problems.append(f"{path}: line {number}: no view {row.view!r}; take one of {', '.join(VIEWS)}")
                 row = replace(row, view="")
@@ -82,7 +82,17 @@ def one_value(folder: Path, rows: Mapping[str, FeedRow], field: str) -> tuple[st
     return "", [f"{folder}: its feed gives {len(by_value)} values of {field}, but a folder is one garment ({told})"]
 
 
-def _json_rows(path: Path, lines: list[str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def read_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """The numbers and fields of a feed's lines; a line of JSON that cannot be read has none.
+
+    Raises:
+        UserError: the file is not UTF-8 text.
+    """
+    lines = read_text(path).splitlines()
+    yield from _json_rows(lines) if path.suffix == ".jsonl" else _csv_rows(lines)
+
+
+def _json_rows(lines: list[str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
     for number, line in enumerate(lines, start=1):
         if line.strip():
             try:
@@ -100,7 +110,9 @@ def _csv_rows(lines: list[str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
         yield reader.line_num, fields
 
 
-def _row(fields: Mapping[str, Any]) -> FeedRow:
+def feed_row(fields: Mapping[str, Any]) -> FeedRow:
+    """What a line's fields say of a photo, under whatever names its columns have."""
+
     def value(names: tuple[str, ...]) -> str:
         found = (fields[name] for name in names if isinstance(fields.get(name), str))
         return next((text.strip() for text in found if text.strip()), "")

@@ -18,7 +18,9 @@ from lapel.photos.settings import PhotoSettings
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features
+    from PIL import Image
 
+    from lapel.photos.buckets import Crop
     from lapel.photos.checks import Finding
 
 
@@ -175,7 +177,6 @@ def _examples(
 def _example(
     photo: PhotoFile, listing: Listing, background: str, resolution: int, multiple: int, models: Models
 ) -> dict[str, Any]:
-    from lapel.photos.buckets import choose_crop
     from lapel.photos.facts import facts_of
     from lapel.photos.masks import find_mask
     from lapel.photos.masks.plain import is_close_up
@@ -190,9 +191,7 @@ def _example(
         view, source = "detail", "rule"  # what shops call alt and has no background is a close-up
     mask = find_mask(picture, given, listing.class_word, view, models.masks)
     view, source = ("worn", "mask") if mask.worn and not view else (view, source)
-    # Faint edges do not count as garment when the crop is placed.
-    garment = mask.image.point(lambda value: 255 if value >= 128 else 0).getbbox()
-    crop = choose_crop(picture.colour.size, garment or (0, 0, *picture.colour.size), resolution, multiple)
+    crop = place_crop(mask.image, resolution, multiple)
     image = crop.cut(picture.colour)
     shown = ("" if source == "mask" else view, mask.worn, listing.trigger, listing.class_word)
     return {
@@ -217,3 +216,12 @@ def _example(
         "content": sha256(photo.path),
         **facts_of(picture.colour, mask.image, image),
     }
+
+
+def place_crop(mask: Image.Image, resolution: int, multiple: int) -> Crop:
+    """The bucket of a photo, and what it shows of it, around the garment of its mask (mode L, of the photo's size)."""
+    from lapel.photos.buckets import choose_crop
+
+    # Faint edges do not count as garment when the crop is placed.
+    garment = mask.point(lambda value: 255 if value >= 128 else 0).getbbox()
+    return choose_crop(mask.size, garment or (0, 0, *mask.size), resolution, multiple)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lapel.report.card import read_card, write_card
+from lapel.report.encoder_card import write_encoder_card
 from lapel.report.intake import keep_photos
 from lapel.report.page import write_report
 from lapel.report.photos import finding_lines, photo_lines, write_photos
@@ -15,6 +16,7 @@ __all__ = [
     "read_card",
     "thumbnail",
     "write_card",
+    "write_encoder_card",
     "write_photos",
     "write_report",
     "write_sidecars",

@@ -62,7 +62,7 @@ def _model_card(run_folder: Path, card: dict[str, Any]) -> str:
         card=defaultdict(lambda: None, card),
         prompt=example_prompt(card),
         weight=weight_of(card),
-        hub_base=_hub_id(str(card["base"])),
+        hub_base=hub_id(str(card["base"])),
         licence=_hub_licence(card.get("base_licence")),
         images=[(prompt or example_prompt(card), path.relative_to(run_folder).as_posix()) for prompt, path in images],
         scores=score_table(card),
@@ -86,7 +86,7 @@ def _hub_licence(licence: str | None) -> tuple[str, str] | None:
     return (licence.lower(), "") if known else ("other", name)
 
 
-def _hub_id(base: str) -> str | None:
+def hub_id(base: str) -> str | None:
     """A base as hubs link to it, "owner/name"; a path on somebody's disk would be a dead link."""
     is_path = (
         Path(base).exists() or Path(base).suffix in (".safetensors", ".ckpt", ".pt") or base.startswith((".", "/"))

@@ -65,7 +65,19 @@ def _lapel_words(card: Mapping[str, Any]) -> str:
 
 
 def _diffusers_words(card: Mapping[str, Any]) -> str:
-    pipeline, weight = _PIPELINES.get(card["family"], "StableDiffusionPipeline"), weight_of(card)
+    weight = weight_of(card)
+    lines = pipeline_lines(card)
+    named = "" if weight == 1 else ', adapter_name="garment"'
+    lines.append(f'pipeline.load_lora_weights(".", weight_name={DIFFUSERS_FILE!r}{named})')
+    if weight != 1:
+        lines.append(f'pipeline.set_adapters("garment", {weight:g})')
+    lines.append(f"image = pipeline({example_prompt(card)!r}).images[0]")
+    return "\n".join(lines)
+
+
+def pipeline_lines(card: Mapping[str, Any]) -> list[str]:
+    """The lines that make diffusers' pipeline of the card's base."""
+    pipeline = _PIPELINES.get(card["family"], "StableDiffusionPipeline")
     base = str(card["base"])
     lines = [f"from diffusers import {pipeline}", ""]
     if base == "tiny":
@@ -75,9 +87,4 @@ def _diffusers_words(card: Mapping[str, Any]) -> str:
         lines.append(f"pipeline = {pipeline}.from_single_file({base!r})")
     else:
         lines.append(f"pipeline = {pipeline}.from_pretrained({base!r})")
-    named = "" if weight == 1 else ', adapter_name="garment"'
-    lines.append(f'pipeline.load_lora_weights(".", weight_name={DIFFUSERS_FILE!r}{named})')
-    if weight != 1:
-        lines.append(f'pipeline.set_adapters("garment", {weight:g})')
-    lines.append(f"image = pipeline({example_prompt(card)!r}).images[0]")
-    return "\n".join(lines)
+    return lines

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,35 +48,68 @@ class Batch:
     files: list[str]
 
 
-class Batches:
-    """Draws the batches of a run; each has photos of a single shape, and photos appear equally often on average.
+class Drawing:
+    """What all batches are drawn with: their share among processes, buckets, photos, timesteps and noise.
 
     Args:
-        examples: the encoded photos. They are kept on the device: a garment is a handful of photos.
         seed, batch_size: as in OptimizerSettings; `batch_size` photos in each process.
         timesteps: how many the objective has.
-        caption_dropout: share of examples with the empty caption.
-        photo_share: how often a photo that has backdrops is seen as it is; else it is on one of them.
         rank, world: which of how many processes this is. All of them together see one batch of `world * batch_size`.
     """
 
     def __init__(
         self,
-        examples: Sequence[Example],
         *,
         seed: int,
         batch_size: int,
         timesteps: int,
-        caption_dropout: float = 0.0,
-        photo_share: float = 0.5,
         device: torch.device | str = "cpu",
         rank: int = 0,
         world: int = 1,
     ) -> None:
-        self.seed, self.timesteps, self.caption_dropout = seed, timesteps, caption_dropout
-        self.photo_share = photo_share
+        self.seed, self.timesteps = seed, timesteps
         self.size, self.share = batch_size * world, slice(rank * batch_size, (rank + 1) * batch_size)
         self.device = torch.device(device)
+
+    def draw_bucket(self, counts: Sequence[int], chance: torch.Generator) -> int:
+        """The number of a bucket, each as likely as it has photos."""
+        return int(torch.multinomial(torch.tensor(counts, dtype=torch.float), 1, generator=chance))
+
+    def draw_rows(self, count: int, chance: torch.Generator) -> Tensor:
+        """Photos of a bucket of `count`: none twice before all were there once."""
+        rounds = -(-self.size // count)
+        return torch.cat([torch.randperm(count, generator=chance) for _ in range(rounds)])[: self.size]
+
+    def draw_timesteps(self, chance: torch.Generator) -> Tensor:
+        """One from each of as many equal ranges as there are examples, in random order.
+
+        Each is uniform over all timesteps, as independent draws are, but the loss varies less from step to step.
+        """
+        ranges = torch.randperm(self.size, generator=chance) + torch.rand(self.size, generator=chance)
+        return (ranges * (self.timesteps / self.size)).long().clamp(max=self.timesteps - 1)
+
+    def draw_noises(self, shape: Sequence[int], step: int, part: int) -> Tensor:
+        """This process's share of two standard normal tensors of `shape` (c, h, w) an example: (2, n, c, h, w)."""
+        # Drawn on the device, so that nothing is copied, and for the whole batch, so that the processes' shares differ.
+        chance = generator(self.seed, step, part, self.device)
+        return torch.randn((2, self.size, *shape), device=self.device, generator=chance)[:, self.share]
+
+
+class Batches(Drawing):
+    """Draws the batches of a run; each has photos of a single shape, and photos appear equally often on average.
+
+    Args:
+        examples: the encoded photos. They are kept on the device: a garment is a handful of photos.
+        caption_dropout: share of examples with the empty caption.
+        photo_share: how often a photo that has backdrops is seen as it is; else it is on one of them.
+        drawing: as for `Drawing`.
+    """
+
+    def __init__(
+        self, examples: Sequence[Example], *, caption_dropout: float = 0.0, photo_share: float = 0.5, **drawing: Any
+    ) -> None:
+        super().__init__(**drawing)
+        self.caption_dropout, self.photo_share = caption_dropout, photo_share
         self.captions = [*dict.fromkeys(example.caption for example in examples if example.caption), ""]
         """Every caption once; the last is the empty one."""
         shapes: dict[torch.Size, list[Example]] = {}
@@ -86,16 +120,13 @@ class Batches:
     def draw(self, step: int, part: int = 0) -> Batch:
         """This process's share of the batch of a step; `part` counts the forward passes of gradient accumulation."""
         chance = generator(self.seed, step, part)
-        bucket = self._bucket(chance)
-        photos = self._photos(len(bucket.first), chance)
-        timesteps = self._timesteps(chance)
+        bucket = self.buckets[self.draw_bucket([len(bucket.first) for bucket in self.buckets], chance)]
+        photos = self.draw_rows(len(bucket.first), chance)
+        timesteps = self.draw_timesteps(chance)
         dropped = torch.rand(self.size, generator=chance) < self.caption_dropout
         rows = bucket.first[photos] + self._backdrops(bucket.backdrops[photos], chance)
         captions = bucket.captions[rows].masked_fill(dropped, len(self.captions) - 1)
-        # Drawn on the device, so that nothing is copied, and for the whole batch, so that the processes' shares differ.
-        shape = (2, self.size, *bucket.mean.shape[1:])
-        noises = torch.randn(shape, device=self.device, generator=generator(self.seed, step, part, self.device))
-        posterior, noise = noises[:, self.share]
+        posterior, noise = self.draw_noises(bucket.mean.shape[1:], step, part)
         mine = rows[self.share].to(self.device)
         return Batch(
             latents=torch.addcmul(bucket.mean[mine], bucket.std[mine], posterior),
@@ -107,29 +138,11 @@ class Batches:
             files=[bucket.files[row] for row in rows[self.share].tolist()],
         )
 
-    def _bucket(self, chance: torch.Generator) -> _Bucket:
-        """A bucket, as likely as it has photos."""
-        counts = torch.tensor([float(len(bucket.first)) for bucket in self.buckets])
-        return self.buckets[int(torch.multinomial(counts, 1, generator=chance))]
-
-    def _photos(self, count: int, chance: torch.Generator) -> Tensor:
-        """Photos of a bucket of `count`: none twice before all were there once."""
-        rounds = -(-self.size // count)
-        return torch.cat([torch.randperm(count, generator=chance) for _ in range(rounds)])[: self.size]
-
     def _backdrops(self, counts: Tensor, chance: torch.Generator) -> Tensor:
         """For photos with so many backdrops (n,): 0 for the photo as it is, else the number of one of them."""
         as_it_is = torch.rand(self.size, generator=chance) < self.photo_share
         drawn = 1 + (torch.rand(self.size, generator=chance) * counts).long().clamp(max=counts - 1)
         return drawn.masked_fill(as_it_is | (counts == 0), 0)
-
-    def _timesteps(self, chance: torch.Generator) -> Tensor:
-        """One from each of as many equal ranges as there are examples, in random order.
-
-        Each is uniform over all timesteps, as independent draws are, but the loss varies less from step to step.
-        """
-        ranges = torch.randperm(self.size, generator=chance) + torch.rand(self.size, generator=chance)
-        return (ranges * (self.timesteps / self.size)).long().clamp(max=self.timesteps - 1)
 
 
 class _Bucket:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import torch
 from safetensors.torch import load, save
 from torch import Tensor
+from tqdm import tqdm
 
 from lapel.base.prompts import windows_taken
 from lapel.errors import UserError
@@ -28,9 +29,13 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from lapel.base.base import Base
+    from lapel.base.image_tower import Tower
 
 # Raised when what is stored changes its meaning, so that no older cache is read.
 VERSION = "2"
+
+_MANY = 100
+"""Rows from which on a bar shows how far the encoding is."""
 
 Text = Callable[[Tensor], dict[str, Tensor]]
 """From numbers of captions (n,) to what `Base.encode_text` gives for them."""
@@ -67,6 +72,42 @@ def encode_photos(base: Base, photos: Dataset, cache_dir: Path, settings: PhotoS
     if findings:
         raise UserError(*dict.fromkeys(findings))
     return examples
+
+
+def encode_latents(base: Base, photos: Dataset, cache_dir: Path) -> Encoded:
+    """Latents and masks of photos by row, with `image` and `mask` among their columns, each as it is: `as_is.0.mean`,
+    `as_is.0.std` and `as_is.mask`."""
+    digest = _digest(base.vae)
+    _take_in_pictures(digest, photos, ("image", "mask"))
+
+    def encode(photo: dict[str, Any], _: int) -> dict[str, Tensor]:
+        return _encode_photo(base, {**photo, "figure": None}, (), ("as_is",))
+
+    return _cached(photos.select_columns(["image", "mask"]), encode, digest.hexdigest(), cache_dir)
+
+
+def encode_cutouts(tower: Tower, photos: Dataset, tokens: bool, cache_dir: Path) -> Encoded:
+    """What an image tower sees in the column `cutout`, by row: `features`, fp16, as `Tower.features` has them."""
+    digest = _digest(tower.model)
+    digest.update(f"{tower.side} {tower.mean} {tower.std} {tokens}".encode())
+    _take_in_pictures(digest, photos, ("cutout",))
+
+    def encode(photo: dict[str, Any], _: int) -> dict[str, Tensor]:
+        return {"features": tower.features([photo["cutout"]], tokens)[0].half()}
+
+    return _cached(photos.select_columns(["cutout"]), encode, digest.hexdigest(), cache_dir)
+
+
+def _take_in_pictures(digest: Any, photos: Dataset, columns: Sequence[str]) -> None:
+    """The bytes of the pictures as they are stored, which are not decoded for it."""
+    from datasets import Image
+
+    stored = photos.select_columns(list(columns))
+    for column in columns:
+        stored = stored.cast_column(column, Image(decode=False))
+    for row in stored:
+        for column in columns:
+            digest.update(hashlib.sha256(row[column]["bytes"]).digest())
 
 
 def _encode_photo(
@@ -129,20 +170,31 @@ def text_of(base: Base, captions: Sequence[str], cache: bool, cache_dir: Path) -
 
 def _cached_text(base: Base, captions: Sequence[str], cache_dir: Path) -> Text:
     """The captions encoded once: the text encoders are not needed any more."""
+    encoded = _encode_captions(base, captions, cache_dir)
+    table = {name: tensor.to(base.device) for name, tensor in encoded.stacked(range(len(encoded))).items()}
+    return lambda captions: {name: tensor[captions] for name, tensor in table.items()}
+
+
+def mapped_text(base: Base, captions: Sequence[str], cache_dir: Path) -> Text:
+    """The captions encoded once and read from disk as they come: those of a catalogue are many."""
+    encoded = _encode_captions(base, captions, cache_dir)
+    return lambda captions: {
+        name: tensor.to(base.device) for name, tensor in encoded.stacked(captions.tolist()).items()
+    }
+
+
+def _encode_captions(base: Base, captions: Sequence[str], cache_dir: Path) -> Encoded:
     from datasets import Dataset
 
     windows = windows_taken(base.tokenizers, captions)
     digest = _digest(*base.text_encoders)
     digest.update(f"{list(captions)!r} in {windows}".encode())
-    rows = Dataset.from_dict({"caption": list(captions)})
-    encoded = _cached(
-        rows,
+    return _cached(
+        Dataset.from_dict({"caption": list(captions)}),
         lambda row, _: {name: tensor[0] for name, tensor in base.encode_text([row["caption"]], windows).items()},
         digest.hexdigest(),
         cache_dir,
     )
-    table = {name: torch.stack([row[name] for row in encoded]).to(base.device) for name in encoded[0]}
-    return lambda captions: {name: tensor[captions] for name, tensor in table.items()}
 
 
 def _live_text(base: Base, captions: Sequence[str]) -> Text:
@@ -151,13 +203,45 @@ def _live_text(base: Base, captions: Sequence[str]) -> Text:
     return lambda captions: base.encode_tokens([numbers[captions] for numbers in tokens])
 
 
+class Encoded(Sequence[dict[str, Tensor]]):
+    """Tensors by row, in a file that is mapped: a catalogue's would not fit into memory.
+
+    Args:
+        rows: with a column `tensors`, each the bytes of a small safetensors file.
+        name: of what they were made from, to tell one file from another.
+    """
+
+    def __init__(self, rows: Dataset, name: str) -> None:
+        self.rows, self.name = rows, name
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, row: int) -> dict[str, Tensor]: ...
+    @overload
+    def __getitem__(self, row: slice) -> list[dict[str, Tensor]]: ...
+    def __getitem__(self, row: int | slice) -> dict[str, Tensor] | list[dict[str, Tensor]]:
+        if isinstance(row, slice):
+            return [load(tensors) for tensors in self.rows[row]["tensors"]]
+        return load(self.rows[row]["tensors"])
+
+    def stacked(self, rows: Sequence[int]) -> dict[str, Tensor]:
+        """Rows of one shape together, by name, each tensor with the rows along its first axis."""
+        found = [load(tensors) for tensors in self.rows[list(rows)]["tensors"]]
+        return {name: torch.stack([tensors[name] for tensors in found]) for name in found[0]}
+
+
 def _cached(
     rows: Dataset, encode: Callable[[dict[str, Any], int], dict[str, Tensor]], fingerprint: str, cache_dir: Path
-) -> list[dict[str, Tensor]]:
+) -> Encoded:
     """What `encode` gives for every row and its number, from the cache file of that fingerprint where there is one."""
     from datasets import Features, Value
 
+    progress = tqdm(total=len(rows), desc="encode", unit="row", mininterval=1, delay=1, disable=len(rows) < _MANY)
+
     def as_bytes(row: dict[str, Any], number: int) -> dict[str, bytes]:
+        progress.update()
         return {"tensors": save({name: tensor.cpu().contiguous() for name, tensor in encode(row, number).items()})}
 
     cache_dir.mkdir(parents=True, exist_ok=True)
@@ -169,7 +253,8 @@ def _cached(
         new_fingerprint=fingerprint[:32],
         cache_file_name=str(cache_dir / f"encoded-{fingerprint[:32]}.arrow"),
     )
-    return [load(row["tensors"]) for row in encoded]
+    progress.close()
+    return Encoded(encoded, fingerprint[:12])
 
 
 def _digest(*modules: torch.nn.Module) -> Any:

@@ -7,7 +7,7 @@ import json
 import re
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,20 +16,21 @@ if TYPE_CHECKING:
     from lapel.base.base import Base
     from lapel.base.settings import BaseSettings
     from lapel.photos import GarmentFolder, PhotoSettings
-    from lapel.training.settings import ChoiceSettings, ObjectiveSettings, OptimizerSettings, RunSettings
+    from lapel.training.settings import (
+        CaptionSettings,
+        ChoiceSettings,
+        ObjectiveSettings,
+        OptimizerSettings,
+        RunSettings,
+    )
 
 
 @dataclasses.dataclass
-class Settings:
-    """All the settings of a LoRA training, one dataclass a concern, in the order of `CLASSES`."""
+class AllSettings:
+    """The settings of a training: a dataclass of dataclasses, one a concern, `run` among them."""
 
-    photos: PhotoSettings
-    base: BaseSettings
-    adapter: AdapterSettings
-    objective: ObjectiveSettings
-    optimizer: OptimizerSettings
-    run: RunSettings
-    choice: ChoiceSettings
+    if TYPE_CHECKING:
+        run: RunSettings
 
     def each(self) -> tuple[Any, ...]:
         """The dataclasses, in order."""
@@ -41,6 +42,20 @@ class Settings:
         return {name: value.as_posix() if isinstance(value, Path) else value for name, value in pairs.items()}
 
 
+@dataclasses.dataclass
+class Settings(AllSettings):
+    """All the settings of a LoRA training, in the order of its `CLASSES`."""
+
+    photos: PhotoSettings
+    base: BaseSettings
+    adapter: AdapterSettings
+    objective: ObjectiveSettings
+    captions: CaptionSettings
+    optimizer: OptimizerSettings
+    run: RunSettings
+    choice: ChoiceSettings
+
+
 def start_table(
     settings: Settings, garment: GarmentFolder, base: Base, numbers: int, processes: int, run_folder: Path, kept: str
 ) -> str:
@@ -48,32 +63,46 @@ def start_table(
 
     `numbers` is how many are trained, `kept` says in words which step is exported.
     """
-    adapter, objective, optimizer = settings.adapter, settings.objective, settings.optimizer
     masks = Counter(garment.photos["mask_source"])
     sizes = Counter(zip(garment.photos["width"], garment.photos["height"], strict=True))
-    where = f"masked, {objective.outside_weight:g} outside" if objective.masked else "not masked"
-    weighting = f"min-SNR {objective.min_snr_gamma:g}" if objective.min_snr_gamma else "unweighted"
     rows = {
         "garment": f"{garment.name}, called '{garment.trigger} {garment.class_word}' in prompts",
-        "photos": f"{len(garment.photos)} at {_counted(f'{w} x {h}' for w, h in sizes.elements())}",
-        "masks from": _counted(masks.elements()),
-        "base": f"{base.name} ({base.family.title}), {str(base.dtype).removeprefix('torch.')} on {base.device}",
-        "adapter": f"{adapter.words}: {numbers:,} numbers",
-        "loss": f"{base.prediction_type}, {weighting}, {where}",
-        "steps": f"{optimizer.steps} of {optimizer.batch_size * optimizer.gradient_accumulation * processes} photos",
-        "optimizer": f"{optimizer.optimizer}, rate {optimizer.learning_rate:g}, {optimizer.schedule}",
+        "photos": f"{len(garment.photos)} at {counted(f'{w} x {h}' for w, h in sizes.elements())}",
+        "masks from": counted(masks.elements()),
+        "base": base_row(base),
+        "adapter": f"{settings.adapter.words}: {numbers:,} numbers",
+        **step_rows(settings.objective, settings.optimizer, base, processes),
         "keeps": kept,
         "run folder": str(run_folder),
     }
+    return "\n".join([*table_lines(rows), *(f"  {finding.line()}" for finding in garment.findings)])
+
+
+def base_row(base: Base) -> str:
+    """The base in a table of a run's start."""
+    row = f"{base.name} ({base.family.title}), {str(base.dtype).removeprefix('torch.')} on {base.device}"
     if added := wearing(base):
-        rows["base"] += f", wearing {added}"
-    if base.name == "tiny":
-        rows["base"] += "\n              tiny is for trying out: give a real model with --base"
-    lines = [f"  {name:<12}{text}" for name, text in rows.items()]
-    return "\n".join(lines + [f"  {finding.line()}" for finding in garment.findings])
+        row += f", wearing {added}"
+    return row + (f"\n{' ' * 14}tiny is for trying out: give a real model with --base" if base.name == "tiny" else "")
 
 
-def _counted(items: Any) -> str:
+def step_rows(objective: ObjectiveSettings, optimizer: OptimizerSettings, base: Base, processes: int) -> dict[str, str]:
+    """How a step learns, in the table of a run's start."""
+    where = f"masked, {objective.outside_weight:g} outside" if objective.masked else "not masked"
+    weighting = f"min-SNR {objective.min_snr_gamma:g}" if objective.min_snr_gamma else "unweighted"
+    return {
+        "loss": f"{base.prediction_type}, {weighting}, {where}",
+        "steps": f"{optimizer.steps} of {optimizer.batch_size * optimizer.gradient_accumulation * processes} photos",
+        "optimizer": f"{optimizer.optimizer}, rate {optimizer.learning_rate:g}, {optimizer.schedule}",
+    }
+
+
+def table_lines(rows: Mapping[str, str]) -> list[str]:
+    """The table of a run's start, a line a row."""
+    return [f"  {name:<12}{text}" for name, text in rows.items()]
+
+
+def counted(items: Any) -> str:
     counts = Counter(items)
     return ", ".join(f"{count} x {item}" if len(counts) > 1 else str(item) for item, count in counts.most_common())
 
@@ -121,7 +150,7 @@ def file_metadata(
         "ss_gradient_accumulation_steps": str(optimizer.gradient_accumulation),
         "ss_min_snr_gamma": str(settings.objective.min_snr_gamma),
         **({"ss_training_comment": f"on a base that wears {added}"} if (added := wearing(base)) else {}),
-        "ss_caption_dropout_rate": f"{settings.objective.caption_dropout:g}",
+        "ss_caption_dropout_rate": f"{settings.captions.caption_dropout:g}",
         "ss_seed": str(optimizer.seed),
         "ss_training_started_at": f"{finished - seconds:.3f}",
         "ss_training_finished_at": f"{finished:.3f}",
@@ -143,6 +172,20 @@ def card_facts(
         "name": files[0].stem,
         "trigger": garment.trigger,
         "class_word": garment.class_word,
+        **base_facts(base),
+        "views": sorted({view for view in garment.photos["view"] if view}),
+        "photos": len(garment.photos),
+        "steps": settings.optimizer.steps,
+        "settings": settings.flat(),
+        "seconds": {name: round(value, 1) for name, value in seconds.items()},
+        "files": [path.name for path in files],
+        **chosen,
+    }
+
+
+def base_facts(base: Base) -> dict[str, Any]:
+    """What a card says of the base."""
+    return {
         "base": base.name,
         "base_hash": base.hash,
         "base_short_hash": base.hash[:10],
@@ -154,22 +197,20 @@ def card_facts(
         "vae": base.vae_name,
         "embeddings": base.embeddings,
         "worn": [dataclasses.asdict(worn) for worn in base.worn],
-        "views": sorted({view for view in garment.photos["view"] if view}),
-        "photos": len(garment.photos),
-        "steps": settings.optimizer.steps,
-        "settings": settings.flat(),
-        "seconds": {name: round(value, 1) for name, value in seconds.items()},
-        "files": [path.name for path in files],
-        **chosen,
     }
+
+
+def base_identity(base: Base) -> str:
+    """The base as a run that resumes must find it again."""
+    own = f"{base.name} ({base.hash[:12]}), clip skip {base.clip_skip}, VAE {base.vae_name or 'of its own'}"
+    return f"{own}, wearing {wearing(base) or 'nothing'}"
 
 
 def identity(settings: Settings, base: Base, seen: str) -> dict[str, str]:
     """What must be the same for a checkpoint to go on: `seen` names the photos' content."""
     optimizer = settings.optimizer
     return {
-        "base": f"{base.name} ({base.hash[:12]}), clip skip {base.clip_skip}, VAE {base.vae_name or 'of its own'}, "
-        f"wearing {wearing(base) or 'nothing'}",
+        "base": base_identity(base),
         "adapter": settings.adapter.words,
         "optimizer": optimizer.optimizer,
         "seed": str(optimizer.seed),

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
 
-from lapel.training.checkpoint import State, save_checkpoint
+from lapel.settings import write_settings
+from lapel.training.checkpoint import State, load_checkpoint, save_checkpoint
 from lapel.training.clock import Clock
-from lapel.training.data import Batch, Batches
-from lapel.training.evaluation import Evaluation
+from lapel.training.data import Batch
+from lapel.training.facts import AllSettings
 from lapel.training.launch import any_process, asked_to_stop
-from lapel.training.optimizer import Trainable
+from lapel.training.optimizer import Trainable, make_optimizer, make_schedule
 from lapel.training.readings import Progress, Readings
 from lapel.training.run_folder import RunFolder
 from lapel.training.settings import OptimizerSettings, RunSettings
@@ -24,18 +27,74 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 
+class Source(Protocol):
+    """Where batches come from: a pure function of the step, and of the part of it under gradient accumulation."""
+
+    def draw(self, step: int, part: int = 0) -> Batch: ...
+
+
+class Evaluated(Protocol):
+    """What is drawn, and measured of it, on the way."""
+
+    @property
+    def enough(self) -> bool:
+        """Whether nothing more is to be gained."""
+
+    def at(self, step: int) -> Mapping[str, float]:
+        """Draw the samples of a step, and give what was measured on them."""
+
+
 @dataclass
 class Lesson:
     """What a step works with, whatever it is that is learned."""
 
     accelerator: Accelerator
-    batches: Batches
-    loss: Callable[[Batch], Tensor]
+    batches: Source
+    loss: Callable[[Any], Tensor]
     """The mean loss of a batch, a scalar with a gradient: what the trainer is about."""
     trainable: Trainable
     optimizer: Any
     schedule: Any
     state: State
+
+
+def make_lesson(
+    accelerator: Accelerator,
+    batches: Source,
+    loss: Callable[[Any], Tensor],
+    parameters: Sequence[torch.nn.Parameter],
+    weights: Mapping[str, torch.nn.Parameter],
+    settings: OptimizerSettings,
+    identity: Mapping[str, str],
+    **moving: Any,
+) -> Lesson:
+    """Optimizer, schedule and state around what is learned.
+
+    Args:
+        parameters: what is trained, in a fixed order.
+        weights: the same by name, as checkpoints hold them.
+        identity: what a run that resumes must share with this one.
+        moving: what else changes on the way, and is kept in checkpoints.
+    """
+    trainable = Trainable(parameters)
+    optimizer = make_optimizer(trainable, settings)
+    schedule = make_schedule(optimizer, settings)
+    optimizer = accelerator.prepare(optimizer)
+    moving |= {"optimizer": optimizer, "schedule": schedule}
+    if accelerator.scaler is not None:
+        moving["scaler"] = accelerator.scaler
+    return Lesson(accelerator, batches, loss, trainable, optimizer, schedule, State(weights, moving, identity))
+
+
+def begin(lesson: Lesson, settings: AllSettings, folder: RunFolder, checkpoint: Path | None) -> None:
+    """Go on from the checkpoint, or clear what an earlier run left; and write down what repeats this one."""
+    if checkpoint is not None:
+        load_checkpoint(checkpoint, lesson.state)
+    if lesson.accelerator.is_main_process:
+        if checkpoint is None:
+            folder.clear()
+        kept = dataclasses.replace(settings.run, output_dir=folder.path, resume=False, overwrite=False)
+        write_settings(folder.settings, *dataclasses.replace(settings, run=kept).each())
 
 
 def learn(
@@ -44,7 +103,7 @@ def learn(
     run: RunSettings,
     folder: RunFolder,
     clock: Clock,
-    evaluation: Evaluation,
+    evaluation: Evaluated,
 ) -> None:
     """From where the state is to the last step, or to where it is enough; log, evaluate and save on the way.
 

@@ -12,7 +12,7 @@ from lapel.adapters.fuse import reload_fused_encoders
 from lapel.base.base import Base
 from lapel.base.settings import BaseSettings
 from lapel.files import written_whole
-from lapel.generation import Request, generate_together, save_image
+from lapel.generation import GarmentPhotos, Request, generate_together, save_image
 from lapel.photos import GarmentFolder
 from lapel.sheet import contact_sheet
 from lapel.training.settings import RunSettings
@@ -36,7 +36,7 @@ def drawing(base: Base, settings: BaseSettings) -> Iterator[DiffusionPipeline]:
 
 
 class Samples:
-    """The contact sheet of a run: a column for each prompt, a row for each step that was sampled.
+    """The contact sheet of a run: a column for each request, a row for each step that was sampled.
 
     Args:
         folder: the run's `samples`; the sheet is `sheet.png` in it, the single images lie in `images`.
@@ -59,19 +59,23 @@ class Samples:
 
     def draw(self, pipeline: DiffusionPipeline, step: int) -> list[Image.Image]:
         """Draw the row of `step` with the adapter as it is now, and write the sheet anew; returns the row's images."""
-        images = self.folder / "images"
-        images.mkdir(parents=True, exist_ok=True)
         named = [prompt.replace("{garment}", self.words) for prompt in self.settings.sample_prompts]
         requests = self._requests(named if step else self.plain, self.settings.sample_images)
-        drawn = [
+        return self._draw_row(step, requests, generate_together(pipeline, requests))
+
+    def _draw_row(self, step: int, requests: list[Request], drawn: list[list[Image.Image]]) -> list[Image.Image]:
+        """Save a row of the sheet."""
+        images = self.folder / "images"
+        images.mkdir(parents=True, exist_ok=True)
+        row = [
             (image, request, seed)
-            for request, of_prompt in zip(requests, generate_together(pipeline, requests), strict=True)
+            for request, of_prompt in zip(requests, drawn, strict=True)
             for image, seed in zip(of_prompt, request.image_seeds(), strict=True)
         ]
-        for number, (image, request, seed) in enumerate(drawn):
+        for number, (image, request, seed) in enumerate(row):
             save_image(images / f"step-{step:06d}-{number}.png", image, request, seed)
         self._write_sheet()
-        return [image for image, _, _ in drawn]
+        return [image for image, _, _ in row]
 
     def draw_one_each(self, pipeline: DiffusionPipeline) -> list[Image.Image]:
         """The first image of each prompt with the adapter as it is now; nothing is written."""
@@ -106,3 +110,25 @@ class Samples:
         sheet = contact_sheet(rows, labels, self.prompts)
         with written_whole(self.folder / "sheet.png") as unfinished:
             sheet.save(unfinished)
+
+
+class PhotoSamples(Samples):
+    """The contact sheet of a garment encoder's run: every prompt for some garments, each shown by a photo.
+
+    Args:
+        folder, settings, side: as for `Samples`.
+        shown: for each garment its words, with their article, and what the encoder is shown of it.
+    """
+
+    def __init__(
+        self, folder: Path, settings: RunSettings, shown: Sequence[tuple[str, GarmentPhotos]], side: int
+    ) -> None:
+        self.folder, self.settings, self.side = folder, settings, side
+        texts = [prompt.replace("{garment}", words) for words, _ in shown for prompt in settings.sample_prompts]
+        self.plain = texts
+        self.photos = [photos for _, photos in shown for _ in settings.sample_prompts]
+
+    def draw(self, pipeline: DiffusionPipeline, step: int) -> list[Image.Image]:
+        """Draw the row of `step` with the encoder as it is now, and write the sheet anew; returns the row's images."""
+        requests = self._requests(self.plain, self.settings.sample_images)
+        return self._draw_row(step, requests, generate_together(pipeline, requests, photos=self.photos))

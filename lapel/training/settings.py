@@ -23,6 +23,17 @@ class ObjectiveSettings:
     outside_weight: float = 0.1
     """Weight of the loss outside the mask (0 to 1): a little, so that the scene stays whole."""
 
+    def __post_init__(self) -> None:
+        if self.min_snr_gamma is not None and self.min_snr_gamma <= 0:
+            raise ValueError(f"min_snr_gamma is {self.min_snr_gamma}: give a number above 0, or null")
+        if not 0 <= self.outside_weight <= 1:
+            raise ValueError(f"outside_weight is {self.outside_weight}: give a number from 0 to 1")
+
+
+@dataclass
+class CaptionSettings:
+    """What becomes of the captions of one garment's photos."""
+
     caption_dropout: float = 0.2
     """Share of examples with the empty caption (0 to 1), whose target is what the base itself predicts: guidance, which
     steers away from that, would otherwise steer away from the garment."""
@@ -31,11 +42,8 @@ class ObjectiveSettings:
     """Encode the captions once and free the text encoder; must be false where the text encoder itself is trained."""
 
     def __post_init__(self) -> None:
-        if self.min_snr_gamma is not None and self.min_snr_gamma <= 0:
-            raise ValueError(f"min_snr_gamma is {self.min_snr_gamma}: give a number above 0, or null")
-        for name in ("outside_weight", "caption_dropout"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}: give a number from 0 to 1")
+        if not 0 <= self.caption_dropout <= 1:
+            raise ValueError(f"caption_dropout is {self.caption_dropout}: give a number from 0 to 1")
 
 
 @dataclass
@@ -175,3 +183,9 @@ class ChoiceSettings:
             raise ValueError(f"patience is {self.patience}: give a number of evaluations, or 0 for never")
         if any(not 0 < weight <= 2 for weight in self.strengths):
             raise ValueError(f"strengths are {self.strengths}: give weights above 0 and at most 2")
+
+
+def with_preset(argv: list[str], preset: str) -> list[str]:
+    """The command line; where it names neither a base nor a preset, with the preset of the base that is then used."""
+    names_one = any(word.split("=")[0] in ("--base", "--config") for word in argv)
+    return argv if names_one else ["--config", preset, *argv]

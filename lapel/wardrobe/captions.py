@@ -33,11 +33,16 @@ def with_article(words: str) -> str:
     return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
 
 
-def caption(garment: Garment, shot: Shot) -> str:
-    """The caption of a photograph; its wording is drawn from the shot's seed, its attributes always hold."""
+def caption(garment: Garment, shot: Shot, words: str | None = None) -> str:
+    """The caption of a photograph; its wording is drawn from the shot's seed, its attributes always hold.
+
+    Args:
+        words: what the garment is called, without its article, instead of its own words: `garment.kind` leaves colours,
+            pattern and cut to the photo.
+    """
     draws = Draws(shot.seed, stream=4)
-    words = garment.words() if draws.chance(0.75) else f"{garment.looks()} {garment.kind}"
+    own = garment.words() if draws.chance(0.75) else f"{garment.looks()} {garment.kind}"
     sentence = draws.pick(VIEW_PHRASES[shot.view])
-    sentence = sentence.replace("{person}", shot.person.words()).format(with_article(words))
+    sentence = sentence.replace("{person}", shot.person.words()).format(with_article(words or own))
     place = SCENE_WORDS[shot.scene]
     return f"{place}, {sentence}" if draws.chance(0.12) else f"{sentence}, {place}"

@@ -1,0 +1,106 @@
+"""What a garment encoder's run says about itself: the table at its start, its files' headers, the facts of its card."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lapel.training.facts import (
+    AllSettings,
+    base_facts,
+    base_identity,
+    base_row,
+    counted,
+    step_rows,
+    table_lines,
+)
+
+if TYPE_CHECKING:
+    from lapel.adapters.encoder_settings import EncoderSettings
+    from lapel.base.base import Base
+    from lapel.base.settings import BaseSettings
+    from lapel.photos.catalogue import Catalogue, CatalogueSettings
+    from lapel.training.settings import ObjectiveSettings, OptimizerSettings, RunSettings
+
+
+@dataclasses.dataclass
+class Settings(AllSettings):
+    """All the settings of a garment encoder's training, in the order of its `CLASSES`."""
+
+    catalogue: CatalogueSettings
+    base: BaseSettings
+    encoder: EncoderSettings
+    objective: ObjectiveSettings
+    optimizer: OptimizerSettings
+    run: RunSettings
+
+
+def start_table(
+    settings: Settings, catalogue: Catalogue, base: Base, tower: str, numbers: int, processes: int, run_folder: Path
+) -> str:
+    """The settings that a run goes by, defaults included, a line each; `numbers` is how many are trained."""
+    photos, encoder = catalogue.photos, settings.encoder
+    dropped = f"photo {encoder.image_dropout:g}, caption {encoder.text_dropout:g}, both {encoder.both_dropout:g}"
+    rows = {
+        "catalogue": f"{catalogue.name}: {catalogue.garments} garments, {len(photos)} photos",
+        "views": counted(view or "unknown" for view in photos["view"]),
+        "masks from": counted(photos["mask_source"]),
+        "captions": f"{settings.catalogue.captions}, as in '{photos[len(photos) - 1]['caption']}'",
+        "base": base_row(base),
+        "image tower": tower,
+        "encoder": f"{encoder.form}: {numbers:,} numbers",
+        "left out": dropped,
+        **step_rows(settings.objective, settings.optimizer, base, processes),
+        "run folder": str(run_folder),
+    }
+    return "\n".join(table_lines(rows))
+
+
+def file_metadata(settings: Settings, tower: str) -> dict[str, str]:
+    """Fields of the file's header: what `inference/generate.py` must know to wear the encoder."""
+    return {
+        "lapel_image_tower": tower,
+        "lapel_captions": settings.catalogue.captions,
+        "lapel_steps": str(settings.optimizer.steps),
+    }
+
+
+def card_facts(
+    settings: Settings,
+    catalogue: Catalogue,
+    base: Base,
+    tower: str,
+    files: Sequence[Path],
+    seconds: Mapping[str, float],
+) -> dict[str, Any]:
+    """The facts that `lapel.report.write_encoder_card` takes."""
+    photos = catalogue.photos
+    return {
+        "kind": "garment encoder",
+        "name": files[0].stem,
+        **base_facts(base),
+        "form": settings.encoder.form,
+        "image_tower": tower,
+        "garments": catalogue.garments,
+        "photos": len(photos),
+        "views": dict(Counter(view for view in photos["view"] if view)),
+        "class_words": sorted(set(photos["class_word"])),
+        "steps": settings.optimizer.steps,
+        "settings": settings.flat(),
+        "seconds": {name: round(value, 1) for name, value in seconds.items()},
+        "files": [path.name for path in files],
+    }
+
+
+def identity(settings: Settings, base: Base, tower: str, seen: str) -> dict[str, str]:
+    """What must be the same for a checkpoint to go on: `seen` names the content of the catalogue."""
+    return {
+        "base": base_identity(base),
+        "encoder": f"{settings.encoder.form} for {tower}",
+        "optimizer": settings.optimizer.optimizer,
+        "seed": str(settings.optimizer.seed),
+        "catalogue": seen,
+    }
