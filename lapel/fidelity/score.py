@@ -26,9 +26,6 @@ have 0.93 of it, and 0.98 so."""
 
 _RESAMPLES = 1000
 
-SURE = 0.9
-"""The share of resamples that must show a gain for it to be one."""
-
 
 @dataclass(frozen=True)
 class Score:
@@ -73,14 +70,15 @@ def score(marks: Marks, base: Marks, prompts: int) -> Score:
     return Score(float(values[0]), float(low), float(high))
 
 
-def sure_gain(later: Marks, earlier: Marks, base: Marks, prompts: int) -> bool:
-    """Whether the later images score higher than the earlier ones, of the same seeds, beyond the uncertainty.
+def sure_gain(later: Marks, earlier: Marks, base: Marks, prompts: int, sure: float) -> bool:
+    """Whether the later images score higher than the earlier ones, of the same seeds, in a share
+    of `sure` resamples or more.
 
     The bootstrap is paired: what a seed adds to both is no gain.
     """
     rows = _resamples(len(later["colour"]))
     gains = _values(later, base, prompts, rows) - _values(earlier, base, prompts, rows)
-    return bool(gains[0] > 0 and np.quantile(gains[1:], 1 - SURE) > 0)
+    return bool(gains[0] > 0 and np.quantile(gains[1:], 1 - sure) > 0)
 
 
 def _resamples(count: int) -> npt.NDArray[np.int64]:

@@ -14,6 +14,10 @@ from lapel.fidelity.score import Marks, Score, score, sure_gain
 from lapel.photos.masks import TRUSTED
 from lapel.training.settings import ChoiceSettings
 
+_LATER, _OTHER_WEIGHT = 0.75, 0.9
+"""The share of resamples that must show a gain: little for a later step, from which better is to be expected, and more
+for another weight than the one that was trained."""
+
 _ENOUGH_PHOTOS = 5
 """From which on one is held out."""
 
@@ -68,7 +72,7 @@ class Choice:
             self._base = marks
             return {}
         reached = score(marks, self._base, self.prompts)
-        if self.step == 0 or sure_gain(marks, self._marks, self._base, self.prompts):
+        if self.step == 0 or sure_gain(marks, self._marks, self._base, self.prompts, _LATER):
             self.step, self._marks = step, marks
             self._kept = {name: weight.detach().cpu().clone() for name, weight in self.weights.items()}
         self.scores[step] = reached
@@ -86,7 +90,7 @@ class Choice:
         best = 1.0
         of_best: Marks = {name: values[::each] for name, values in self._marks.items()}
         for weight, found in marks.items():
-            if sure_gain(found, of_best, self._base, self.prompts):
+            if sure_gain(found, of_best, self._base, self.prompts, _OTHER_WEIGHT):
                 best, of_best = weight, found
         return best
 

@@ -59,7 +59,7 @@ def test_only_a_gain_beyond_the_uncertainty_is_one() -> None:
     earlier = {**PERFECT, "colour": np.array([2.0, 20, 5, 14, 3, 9])}
     better = {**earlier, "colour": earlier["colour"] - 1}
     mixed = {**earlier, "colour": earlier["colour"] + [4, -5, 4, -5, 4, -4]}
-    assert sure_gain(better, earlier, PERFECT, 3)
-    assert not sure_gain(earlier, better, PERFECT, 3)
-    assert not sure_gain(earlier, earlier, PERFECT, 3)
-    assert not sure_gain(mixed, earlier, PERFECT, 3)
+    assert sure_gain(better, earlier, PERFECT, 3, 0.9)
+    assert not sure_gain(earlier, better, PERFECT, 3, 0.5)
+    assert not sure_gain(earlier, earlier, PERFECT, 3, 0.5)
+    assert not sure_gain(mixed, earlier, PERFECT, 3, 0.9)
