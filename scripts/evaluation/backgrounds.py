@@ -10,9 +10,8 @@ from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 from evaluation.learning import SHOWN, LearningSettings, Photos, load_pipeline
-from evaluation.results import write
+from evaluation.results import write, write_table
 from lapel.fidelity.alternatives import Subject
-from lapel.files import written_whole
 from lapel.generation import generate
 from lapel.report.card import read_card
 from lapel.report.loading import DIFFUSERS_FILE
@@ -58,10 +57,7 @@ def measure_backgrounds(settings: BackgroundSettings) -> None:
     columns = [prompt for prompt in prompts for _ in range(min(SHOWN, settings.images))]
     labels = [f"{row['run']}\n{row['backdrops']}" for row in rows]
     write(settings.output_dir, "backgrounds", rows, contact_sheet(pictures, labels, columns))
-    table = "\n".join([HEAD, *map(row_text, rows)])
-    with written_whole(settings.output_dir / "backgrounds.md") as path:
-        path.write_text(table + "\n", encoding="utf-8")
-    print(table)
+    write_table(settings.output_dir, "backgrounds", [HEAD, *map(row_text, rows)])
 
 
 def measure_run(

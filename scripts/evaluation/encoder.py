@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import mean, median
 from typing import TYPE_CHECKING, Any
 
-from evaluation.results import write
+from evaluation.results import write, write_table
 from lapel.base.find import TINY_FOLDER
 from lapel.base.settings import BaseSettings
 from lapel.errors import UserError
@@ -109,10 +109,7 @@ def measure_encoder(settings: EncoderSettings) -> None:
     labels = [f"{subject.garment.words()}, {subject.scene}" for subject in subjects[:SHOWN]]
     columns = ["photo", "(a) caption", "(b) another's photo", "(c) its photo", "real, worn"]
     write(settings.output_dir, "encoder", rows, contact_sheet(shown, labels, columns, "Garments never seen"))
-    table = "\n".join([HEAD.format(gallery=settings.gallery), *map(row_text, rows)])
-    with written_whole(settings.output_dir / "encoder.md") as path:
-        path.write_text(table + "\n", encoding="utf-8")
-    print(table)
+    write_table(settings.output_dir, "encoder", [HEAD.format(gallery=settings.gallery), *map(row_text, rows)])
 
 
 def row_text(row: dict[str, Any]) -> str:

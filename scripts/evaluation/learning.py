@@ -9,12 +9,11 @@ from pathlib import Path
 from statistics import mean, median
 from typing import TYPE_CHECKING, Any
 
-from evaluation.results import write
+from evaluation.results import write, write_table
 from lapel.base.find import TINY_FOLDER
 from lapel.base.settings import BaseSettings
 from lapel.errors import UserError
 from lapel.fidelity.alternatives import Subject, read_right
-from lapel.files import written_whole
 from lapel.generation import Request, generate
 from lapel.report.card import read_card
 from lapel.report.loading import DIFFUSERS_FILE, weight_of
@@ -86,10 +85,7 @@ def measure_learning(settings: LearningSettings) -> None:
     columns = [scene for scene in settings.scenes for _ in range(min(SHOWN, settings.images))]
     labels = [f"{row['garment']}\n{row['method']}" for row in rows]
     write(settings.output_dir, "learning", rows, contact_sheet(pictures, labels, columns))
-    table = "\n".join([HEAD, *map(row_text, rows)])
-    with written_whole(settings.output_dir / "learning.md") as path:
-        path.write_text(table + "\n", encoding="utf-8")
-    print(table)
+    write_table(settings.output_dir, "learning", [HEAD, *map(row_text, rows)])
 
 
 def measure_garment(
