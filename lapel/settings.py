@@ -27,11 +27,15 @@ _CONFIG_FOLDERS = (Path("configs"), Path(__file__).resolve().parents[1] / "confi
 _CONFIG_HELP = "A YAML file of settings, or the name of a preset in configs/. The command line wins over it."
 
 
-def read_settings(description: str, *classes: type, argv: Sequence[str] | None = None) -> tuple[Any, ...]:
+def read_settings(
+    description: str, *classes: type, argv: Sequence[str] | None = None, beside: Sequence[type] = ()
+) -> tuple[Any, ...]:
     """One instance of each dataclass in `classes`, from defaults, then `--config`, then the command line.
 
     `argv` is the command line without the program's name; None takes the process's own. A `bool` field takes no value
-    or `true` or `false`; a list or tuple field takes several values. `--help` prints and exits.
+    or `true` or `false`; a list or tuple field takes several values. `--help` prints and exits. A preset is one of a
+    whole training: a program that has only part of its settings names the other dataclasses in `beside`, and what a
+    preset says of those is passed over.
 
     Raises `UserError` with every problem at once: unknown keys (with the nearest known one), values of the wrong type,
     missing values, and what the dataclasses' own `__post_init__` refuses by ValueError or UserError.
@@ -45,8 +49,11 @@ def read_settings(description: str, *classes: type, argv: Sequence[str] | None =
     problems: list[str] = []
     given = _split(argv, problems)
     values: dict[str, Any] = {}
+    others = {field.name for kind in beside for field in dataclasses.fields(kind)} - known.keys()
     for name in (texts[-1] for flag, texts in given if flag == "config" and texts):
         for key, value in _read_yaml(name, problems).items():
+            if key in others:
+                continue
             _take(key, value, f"{name}: {key}", known, values, problems)
     for flag, texts in given:
         if flag != "config":

@@ -1,28 +1,41 @@
 """Look at a garment folder as a training will: python scripts/prepare.py --garment_dir DIR
 
 Photos are checked, masked, captioned and cut as `trainers/lora.py` does it by itself, and shown on one page and one
-contact sheet, with what the base's VAE makes of them.
+contact sheet, with what the base's VAE makes of them and the backdrops that they are put on as well.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lapel.adapters.settings import AdapterSettings
 from lapel.base.settings import BaseSettings
 from lapel.errors import run_program
 from lapel.files import require_writable, written_whole
 from lapel.photos import GarmentFolder, PhotoSettings, check_garment_dir, read_garment
 from lapel.quiet import quiet
 from lapel.settings import read_settings
+from lapel.training.settings import (
+    CaptionSettings,
+    ChoiceSettings,
+    ObjectiveSettings,
+    OptimizerSettings,
+    RunSettings,
+    with_preset,
+)
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from lapel.base.base import Base
     from lapel.photos.folder import Listing
+
+OF_TRAINING = (AdapterSettings, ObjectiveSettings, CaptionSettings, OptimizerSettings, RunSettings, ChoiceSettings)
+"""What else a preset holds; nothing of it changes what the photos look like."""
 
 
 @dataclass
@@ -42,7 +55,12 @@ class PrepareSettings:
 
 def main() -> None:
     """Read the folder, show it, and refuse it where a training would."""
-    photos, base_settings, settings = read_settings(__doc__ or "", PhotoSettings, BaseSettings, PrepareSettings)
+    photos, base_settings, settings = read_settings(
+        __doc__ or "",
+        *(PhotoSettings, BaseSettings, PrepareSettings),
+        argv=with_preset(sys.argv[1:], "tiny"),
+        beside=OF_TRAINING,
+    )
     listing = check_garment_dir(photos)
     output_dir = settings.output_dir or Path("runs") / listing.name
     require_writable(output_dir)
@@ -59,9 +77,8 @@ def main() -> None:
     cache_dir, models = cache_folder(settings.cache_dir), load_models(photos)
     garment = read_garment(photos, resolution, base.multiple, cache_dir, models)
     whole = (read_picture(photo.path, photos.background).colour for photo in listing.photos)
-    paths: tuple[Path, ...] = write_photos(
-        output_dir, garment, whole, (after_vae(base, row["image"]) for row in garment.photos)
-    )
+    seen = (after_vae(base, row["image"]) for row in garment.photos)
+    paths: tuple[Path, ...] = write_photos(output_dir, garment, whole, seen, on_backdrops(garment, photos))
     print(f"{garment.name}, learned as '{garment.trigger} {garment.class_word}'")
     for attribute, value in garment.attributes.items():
         print(f"  {attribute}: {value} (by {garment.sources[attribute]})")
@@ -82,6 +99,17 @@ def write_captions(listing: Listing, garment: GarmentFolder) -> Iterator[Path]:
             with written_whole(path) as unfinished:
                 unfinished.write_text(caption.replace(name, "{garment}") + "\n", encoding="utf-8")
             yield path
+
+
+def on_backdrops(garment: GarmentFolder, settings: PhotoSettings) -> Iterator[list[tuple[Image.Image, str]]]:
+    """Each photo on its backdrops, with the captions that a training gives them."""
+    from lapel.photos.backdrops import backdrops_for, caption_on, list_pictures, painted
+
+    pictures = list_pictures(settings)
+    for row in garment.photos:
+        backdrops = backdrops_for(row, settings, pictures)
+        captions = [caption_on(row, backdrop) for backdrop in backdrops]
+        yield list(zip(painted(row, backdrops), captions, strict=True))
 
 
 def after_vae(base: Base, image: Image.Image) -> Image.Image:

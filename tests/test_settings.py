@@ -132,6 +132,19 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
     )
 
 
+def test_what_a_preset_says_of_other_programs_is_passed_over(tmp_path: Path) -> None:
+    preset = tmp_path / "p.yaml"
+    preset.write_text("rate: 0.5\nmirrored: true\nratee: 1\n", encoding="utf-8")
+    argv = ("--folder", "x", "--config", str(preset))
+    with pytest.raises(UserError) as error:
+        read_settings("Weave.", Cloth, argv=argv, beside=(Loom,))
+    assert error.value.lines == (f"{preset}: ratee: no such setting; the nearest is seeds",)
+    preset.write_text("rate: 0.5\nmirrored: true\n", encoding="utf-8")
+    assert read_settings("Weave.", Cloth, argv=argv, beside=(Loom,)) == (Cloth(Path("x"), mirrored=True),)
+    with pytest.raises(UserError, match="--rate: no such setting"):
+        read_settings("Weave.", Cloth, argv=(*argv, "--rate", "1"), beside=(Loom,))
+
+
 def test_checks_of_the_dataclass_are_told() -> None:
     assert refused("--rate", "-1") == ("--folder is required", "--rate -1.0: must be above 0")
 

@@ -124,6 +124,12 @@ def caption_on(row: Mapping[str, Any], backdrop: Backdrop) -> str:
     return f"{row['composed']}, {backdrop.words}" if backdrop.words else row["composed"]
 
 
+def painted(row: Mapping[str, Any], backdrops: Sequence[Backdrop]) -> list[Image.Image]:
+    """A row's photo on each of its backdrops, RGB, as large as it is."""
+    photo, figure = row["image"], row["figure"] or row["mask"]
+    return [put_on(photo, figure, backdrop.paint(*photo.size)) for backdrop in backdrops]
+
+
 def put_on(photo: Image.Image, figure: Image.Image, backdrop: Image.Image) -> Image.Image:
     """The `figure` (mode L) of a photo before another background, all of one size; its edges bring no old colour along.
 

@@ -17,37 +17,50 @@ if TYPE_CHECKING:
 
 PAGE, SHEET = "photos.html", "photos.png"
 
-_IN_PAGE, _IN_SHEET = 480, 220
+_IN_PAGE, _ON_BACKDROP, _IN_SHEET = 480, 240, 220
 """Pixels of a picture's longer side."""
 
 _INK, _EDGE = (255, 0, 200), (255, 255, 255)
 
 
+Captioned = Sequence[tuple["Image.Image", str]]
+"""Pictures (RGB) with their captions."""
+
+
 def write_photos(
-    folder: Path, garment: GarmentFolder, whole: Iterable[Image.Image], seen: Iterable[Image.Image]
+    folder: Path,
+    garment: GarmentFolder,
+    whole: Iterable[Image.Image],
+    seen: Iterable[Image.Image],
+    moved: Iterable[Captioned],
 ) -> tuple[Path, Path]:
     """Write the page and the contact sheet into `folder`, and return their paths.
 
-    `whole` are the photos as they are and `seen` the cut ones as the VAE passes them on (all RGB), one for each row of
-    `garment.photos`; they are taken one at a time, so that a large folder needs no more memory than its thumbnails.
+    `whole` are the photos as they are, `seen` the cut ones as the VAE passes them on, and `moved` those on their
+    backdrops, one for each row of `garment.photos`; they are taken one at a time, so that a large folder needs no more
+    memory than its thumbnails.
     """
     photos, cells, labels = [], [], []
-    for row, photo, after in zip(garment.photos, whole, seen, strict=True):
+    for row, photo, after, on in zip(garment.photos, whole, seen, moved, strict=True):
         image, mask = row.pop("image"), row.pop("mask")
         pictures = {
             "whole": _with_crop(photo, row["box"]),
             "cut": outlined(image, mask, row["mask_trust"]),
             "seen": after,
         }
-        photos.append({**row, **{name: embedded(picture, _IN_PAGE) for name, picture in pictures.items()}})
-        cells.append([_fitted(picture) for picture in pictures.values()])
+        backdrops = [(embedded(picture, _ON_BACKDROP), caption) for picture, caption in on]
+        shown = {name: embedded(picture, _IN_PAGE) for name, picture in pictures.items()}
+        photos.append({**row, **shown, "backdrops": backdrops})
+        cells.append([_fitted(picture) for picture in (*pictures.values(), *(picture for picture, _ in on))])
         labels.append(_label(row))
     html = render_page("photos.html.jinja", garment=garment, facts=_facts(photos), photos=photos)
     with written_whole(folder / PAGE) as path:
         path.write_text(html, encoding="utf-8")
     title = f"{garment.name}: {garment.trigger} {garment.class_word}"
+    columns = ["photo and crop", "mask", "after the VAE"]
+    columns += ["on a backdrop"] * (max(map(len, cells)) - len(columns))
     with written_whole(folder / SHEET) as path:
-        contact_sheet(cells, labels, ("photo and crop", "mask", "after the VAE"), title).save(path)
+        contact_sheet(cells, labels, columns, title).save(path)
     return folder / PAGE, folder / SHEET
 
 

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from lapel.base.prompts import windows_taken
 from lapel.errors import UserError
 from lapel.photos.backdrops import VERSION as BACKDROPS
-from lapel.photos.backdrops import Backdrop, backdrops_for, caption_on, list_pictures, put_on
+from lapel.photos.backdrops import Backdrop, backdrops_for, caption_on, list_pictures, painted
 from lapel.photos.settings import PhotoSettings
 from lapel.training.data import Example
 
@@ -113,9 +113,7 @@ def _take_in_pictures(digest: Any, photos: Dataset, columns: Sequence[str]) -> N
 def _encode_photo(
     base: Base, photo: dict[str, Any], backdrops: Sequence[Backdrop], sides: Sequence[str]
 ) -> dict[str, Tensor]:
-    image: Image.Image = photo["image"]
-    figure = photo["figure"] or photo["mask"]
-    pictures = [image, *(put_on(image, figure, backdrop.paint(*image.size)) for backdrop in backdrops)]
+    pictures: list[Image.Image] = [photo["image"], *painted(photo, backdrops)]
     mask = torch.from_numpy(np.array(photo["mask"]))[None, None].float() / 255
     tensors: dict[str, Tensor] = {}
     for side in sides:

@@ -44,11 +44,12 @@ def pages(
     """The pages, each in a folder of its own."""
     folder = tmp_path_factory.mktemp("pages")
     whole = [row["image"] for row in garment().photos]
+    moved = [[(photo, f"{hostile}, at the beach")] * 5 for photo in whole]
     return {
         "report": write_report(write_run(folder / "report")),
         "unfinished": write_report(write_run(folder / "unfinished", finished=False)),
         "hostile": write_report(write_run(folder / "hostile", text=hostile)),
-        "photos": write_photos(folder / "photos", garment(hostile), whole, whole)[0],
+        "photos": write_photos(folder / "photos", garment(hostile), whole, whole, moved)[0],
     }
 
 

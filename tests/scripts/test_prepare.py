@@ -23,7 +23,8 @@ def test_page_and_sheet(root: Path, tmp_path: Path) -> None:
     folder = tmp_path / "<tee>"
     write_garment_folder(sample_garment(5, "train"), folder, (("front", "grey studio"), ("worn", "park")), size=160)
     out = tmp_path / "out"
-    done = prepare(root, "--garment_dir", str(folder), "--output_dir", str(out), "--cache_dir", str(tmp_path / "cache"))
+    arguments = ["--garment_dir", str(folder), "--output_dir", str(out), "--cache_dir", str(tmp_path / "cache")]
+    done = prepare(root, *arguments, "--backdrops", "0")
     assert done.returncode == 0, done.stderr
     assert "only 2 photos" in done.stdout
     assert "01-front.jpg" in done.stdout
@@ -34,6 +35,21 @@ def test_page_and_sheet(root: Path, tmp_path: Path) -> None:
     assert "a photo of a person wearing ohwx" in html
     with Image.open(out / "photos.png") as sheet:
         assert sheet.height > 2 * 200
+
+
+def test_backdrops_are_shown_as_the_preset_has_them(root: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "tee"
+    write_garment_folder(sample_garment(5, "train"), folder, (("front", "white studio"),), size=160)
+    preset = tmp_path / "preset.yaml"
+    preset.write_text("base: tiny\nbackdrops: 3\nbackdrop_kinds: [scene]\nrank: 8\nsteps: 10\n", encoding="utf-8")
+    arguments = ["--garment_dir", str(folder), "--output_dir", str(tmp_path), "--cache_dir", str(tmp_path / "cache")]
+    done = prepare(root, *arguments, "--config", str(preset))
+    assert done.returncode == 0, done.stderr
+    html = (tmp_path / "photos.html").read_text(encoding="utf-8")
+    assert html.count("data:image/webp;base64,") == 3 + 3
+    done = prepare(root, *arguments, "--rank", "8")
+    assert done.returncode == 2
+    assert "--rank: no such setting" in done.stderr
 
 
 def test_written_captions_are_kept(root: Path, tmp_path: Path) -> None:
