@@ -32,6 +32,7 @@ from lapel.training.settings import (
     ObjectiveSettings,
     OptimizerSettings,
     RunSettings,
+    StrengthSettings,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -137,7 +138,7 @@ def test_the_losses_are_the_expected_ones(finished: tuple[Path, str]) -> None:
 
 def test_settings_yaml_is_read_back_as_the_run_went(finished: tuple[Path, str]) -> None:
     classes = all_settings()
-    *_, optimizer, kept, _ = read_settings("", *classes, argv=["--config", str(finished[0] / "settings.yaml")])
+    *_, optimizer, kept, _, _ = read_settings("", *classes, argv=["--config", str(finished[0] / "settings.yaml")])
     assert (optimizer.steps, optimizer.learning_rate) == (6, 0.01)
     assert (kept.output_dir, kept.resume, kept.overwrite) == (finished[0], False, False)
 
@@ -407,6 +408,7 @@ def all_settings() -> tuple[type, ...]:
         OptimizerSettings,
         RunSettings,
         ChoiceSettings,
+        StrengthSettings,
     )
 
 
