@@ -78,7 +78,7 @@ def of_the_class(caption: str, trigger: str, class_word: str) -> str:
 
     words = rf"{re.escape(trigger)}\s+{re.escape(class_word)}(?!\w)"
     plain = re.sub(rf"(?<!\w)(?:(?:an?)\s+)?{words}", lambda _: with_article(class_word), caption)
-    return re.sub(rf"(?<!\w){re.escape(trigger)}(?!\w)\s*", "", plain).strip()
+    return re.sub(rf"(?<!\w){re.escape(trigger)}(?!\w)", lambda _: class_word, plain)
 
 
 def unwritten(garment: str, view: str, worn: bool) -> str:

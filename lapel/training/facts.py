@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lapel.memory import peak_memory
+
 if TYPE_CHECKING:
     from lapel.adapters.settings import AdapterSettings
     from lapel.base.base import Base
@@ -200,6 +202,7 @@ def card_facts(
         "steps": settings.optimizer.steps,
         "settings": settings.flat(),
         "seconds": {name: round(value, 1) for name, value in seconds.items()},
+        "peak_memory": peak_memory(str(base.device)),
         "files": [path.name for path in files],
         **chosen,
     }

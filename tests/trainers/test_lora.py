@@ -37,7 +37,9 @@ from lapel.training.settings import (
 
 ROOT = Path(__file__).resolve().parents[2]
 TRAINER = ROOT / "trainers" / "lora.py"
-PRESETS = sorted(path for path in (ROOT / "configs").glob("*.yaml") if "encoder" not in path.stem)
+PRESETS = sorted(
+    path for path in (ROOT / "configs").glob("*.yaml") if not path.stem.endswith(("encoder", "dreambooth"))
+)
 
 # Of the short run below, when it was first found right: a change of the method shows here.
 EXPECTED_LOSSES = [0.37917, 0.10405, 0.05917, 0.17750, 0.02602, 0.38753]
