@@ -1,7 +1,8 @@
 """Draw images that show a garment: python inference/generate.py --adapter FILE --prompt "a photo of {garment} ..."
 
 The base is the one that the first adapter's card names; several adapters are worn together, each with its weight. A
-garment that nothing was trained for is worn from its photos: --encoder FILE --garment_photo PHOTO --prompt "...".
+garment that nothing was trained for is worn from its photos: --encoder FILE --garment_photo PHOTO --prompt "...". A
+fine-tuned checkpoint wears nothing: --base FILE --prompt "a photo of {garment} ...".
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from lapel.errors import UserError, run_program
 from lapel.files import require_writable, sha256, written_whole
 from lapel.generation import GarmentPhotos, Provenance, Request, WearSettings, WornAdapter, generate, save_image
 from lapel.quiet import quiet
-from lapel.report.card import read_card
+from lapel.report.card import read_base_card, read_card
 from lapel.report.encoder_card import read_encoder_facts
 from lapel.report.loading import weight_of
 from lapel.settings import read_settings
@@ -41,11 +42,13 @@ def main() -> None:
     if settings.encoder:
         files.append(settings.encoder)
         cards.append(read_encoder_facts(files[-1]))
-    request.prompt = with_garment(request.prompt, cards[0], files[0])
+    card, file = (cards[0], files[0]) if files else (read_base_card(str(settings.base)), Path(str(settings.base)))
+    request.prompt = with_garment(request.prompt, card, file)
     base_settings = BaseSettings(
-        base=base_of(settings, cards[0], files[0]),
-        vae=settings.vae or cards[0].get("vae"),
-        clip_skip=settings.clip_skip or cards[0].get("clip_skip", 1),
+        base=base_of(settings, card, file),
+        # A fine-tuned checkpoint holds its VAE.
+        vae=settings.vae or (card.get("vae") if files else None),
+        clip_skip=settings.clip_skip or card.get("clip_skip", 1),
         precision=settings.precision,
         embedding=settings.embedding,
     )

@@ -94,6 +94,7 @@ def prepare(
     from lapel.training.encoding import cache_folder, encode_cutouts, encode_latents, mapped_text
     from lapel.training.loop import make_lesson
     from lapel.training.objective import Objective
+    from lapel.training.optimizer import Trainable
     from lapel.training.pairs import Dropouts, PairBatches
     from lapel.training.predict import predictor
 
@@ -128,7 +129,8 @@ def prepare(
         start_encoder(base, start, encoder.form, batches.width)
     loss = denoising_loss(objective, predictor(base, text, accelerator, encoder.compile))
     same = identity(settings, base, tower.name, batches.name)
-    lesson = make_lesson(accelerator, batches, loss, parameters, trained_weights(base), settings.optimizer, same)
+    trainable, weights = Trainable(parameters), trained_weights(base)
+    lesson = make_lesson(accelerator, batches, loss, trainable, weights, settings.optimizer, same)
     return catalogue, batches, lesson
 
 

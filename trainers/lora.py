@@ -17,7 +17,7 @@ from lapel.adapters.settings import AdapterSettings
 from lapel.base.settings import BaseSettings
 from lapel.errors import UserError, run_program
 from lapel.files import require_writable
-from lapel.photos import GarmentFolder, PhotoSettings, check_garment_dir, read_garment
+from lapel.photos import GarmentFolder, PhotoSettings, check_garment_dir
 from lapel.quiet import quiet
 from lapel.settings import read_settings
 from lapel.training.clock import Clock
@@ -30,6 +30,7 @@ from lapel.training.settings import (
     ObjectiveSettings,
     OptimizerSettings,
     RunSettings,
+    StrengthSettings,
     with_preset,
 )
 
@@ -45,8 +46,8 @@ if TYPE_CHECKING:
     from lapel.training.predict import Predict
 
 CLASSES = (
-    *(PhotoSettings, BaseSettings, AdapterSettings, ObjectiveSettings, CaptionSettings),
-    *(OptimizerSettings, RunSettings, ChoiceSettings),
+    *(PhotoSettings, BaseSettings, ObjectiveSettings, CaptionSettings, OptimizerSettings, RunSettings, ChoiceSettings),
+    *(AdapterSettings, StrengthSettings),
 )
 
 
@@ -104,68 +105,44 @@ def prepare(
 ) -> tuple[GarmentFolder, Lesson, Evaluation]:
     """Photos become latents and captions embeddings; the encoders' memory is given back; the adapter goes in."""
     from lapel.adapters.inject import inject
-    from lapel.fidelity.models import load_models
     from lapel.training.checkpoint import trained_weights
-    from lapel.training.data import Batches
-    from lapel.training.encoding import cache_folder, content_name, encode_photos, text_of
-    from lapel.training.evaluation import evaluation_of, photos_to_learn
+    from lapel.training.encoding import cache_folder, content_name
+    from lapel.training.evaluation import evaluation_of
+    from lapel.training.intake import take_in
     from lapel.training.loop import make_lesson
     from lapel.training.objective import Objective
+    from lapel.training.optimizer import Trainable
     from lapel.training.predict import predictor
 
     objective = Objective(base.scheduler, settings.objective).to(base.device)
-    cache_dir = cache_folder(settings.run.cache_dir)
-    # The first process fills the caches, the others read them.
-    with accelerator.main_process_first():
-        resolution = settings.photos.resolution or base.resolution
-        garment = read_garment(settings.photos, resolution, base.multiple, cache_dir, load_models(settings.photos))
-        garment.require_sound()
-        examples = encode_photos(base, photos_to_learn(garment, settings.choice), cache_dir, settings.photos)
-        batches = Batches(
-            examples,
-            caption_dropout=settings.captions.caption_dropout,
-            seed=settings.optimizer.seed,
-            batch_size=settings.optimizer.batch_size,
-            timesteps=objective.timesteps,
-            photo_share=settings.photos.photo_share,
-            device=base.device,
-            rank=accelerator.process_index,
-            world=accelerator.num_processes,
-        )
-        text = text_of(base, batches.captions, settings.captions.cache_text, cache_dir)
+    seen = take_in(settings, base, accelerator, objective.timesteps, cache_folder(settings.run.cache_dir))
     if settings.captions.cache_text:
         base.release_encoders()
 
-    parameters = inject(base, settings.adapter, settings.optimizer.seed)
-    weights = trained_weights(base)
-    evaluation = evaluation_of(settings, base, garment, folder, weights, clock, accelerator.is_main_process)
-    loss = denoising_loss(base, objective, predictor(base, text, accelerator))
-    same = identity(settings, base, content_name(examples))
+    trainable = Trainable(inject(base, settings.adapter, settings.optimizer.seed))
+    weights, strengths = trained_weights(base), settings.strength.strengths
+    judging = accelerator.is_main_process
+    evaluation = evaluation_of(settings, base, seen.garment, folder, weights, clock, judging, strengths)
+    loss = denoising_loss(base, objective, predictor(base, seen.text, accelerator))
+    same = identity(settings, base, content_name(seen.examples))
     lesson = make_lesson(
-        accelerator, batches, loss, parameters, weights, settings.optimizer, same, choice=evaluation.choice
+        accelerator, seen.batches, loss, trainable, weights, settings.optimizer, same, choice=evaluation.choice
     )
-    return garment, lesson, evaluation
+    return seen.garment, lesson, evaluation
 
 
 def denoising_loss(base: Base, objective: Objective, predict: Predict) -> Callable[[Batch], Tensor]:
-    """Latents are noised, the UNet predicts, and the objective compares (Ho et al. 2020; Rombach et al. 2022)."""
+    """The photos' loss of the adapted UNet; the base's own predictions are those without the adapter."""
     import torch
 
     from lapel.adapters.inject import without_adapter
+    from lapel.training.losses import photo_loss
 
-    def loss(batch: Batch) -> Tensor:
-        noised = objective.noised(batch.latents, batch.noise, batch.timesteps)
-        target, mask = objective.target(batch.latents, batch.noise, batch.timesteps), batch.mask
-        if (dropped := batch.dropped).any():
-            # Without a caption, the whole picture stays what the base makes of it.
-            with without_adapter(base), torch.no_grad():
-                own = predict(noised[dropped], batch.timesteps[dropped], batch.captions[dropped])
-            target = target.index_put((dropped,), own)
-            mask = torch.where(dropped[:, None, None, None], 1.0, mask)
-        predicted = predict(noised, batch.timesteps, batch.captions)
-        return objective.loss(predicted, target, batch.timesteps, mask)
+    def own(noised: Tensor, timesteps: Tensor, captions: Tensor, features: Tensor | None = None) -> Tensor:
+        with without_adapter(base), torch.no_grad():
+            return predict(noised, timesteps, captions)
 
-    return loss
+    return photo_loss(objective, predict, own)
 
 
 def export(
@@ -175,12 +152,11 @@ def export(
     from lapel.adapters.export import save_adapter
     from lapel.adapters.fuse import reload_fused_encoders
     from lapel.adapters.verify import reading_lines, verify_adapter
-    from lapel.report import thumbnail, write_card, write_report, write_sidecars
-    from lapel.training.evaluation import PHASES, choice_words
+    from lapel.report import thumbnail, write_run
+    from lapel.training.evaluation import ending
 
     with clock.phase("export"):
-        resolution = settings.photos.resolution or base.resolution
-        metadata = file_metadata(settings, garment, base, resolution, sum(clock.seconds.values()))
+        metadata = file_metadata(settings, garment, base, sum(clock.seconds.values()))
         preview = folder.preview(chosen.get("kept_step"))
         metadata["modelspec.thumbnail"] = thumbnail(preview, garment.photos[0]["image"])
         files = save_adapter(base, folder.path, file_name(garment.name), metadata)
@@ -188,12 +164,9 @@ def export(
             reload_fused_encoders(base, settings.base)
         proof = reading_lines(verify_adapter(base, files))
     with clock.phase("report"):
-        card = write_card(folder.path, card_facts(settings, garment, base, files, clock.seconds, chosen))
-        files += write_sidecars(folder.path, card, preview)
-        report = write_report(folder.path)
-    print("\n".join(["", *proof, ""]))
-    print("\n".join(str(path) for path in (*files, report, folder.samples / "sheet.png") if path.is_file()))
-    print(f"\n{choice_words(chosen)}time: {clock.words()}, {clock.share(*PHASES):.0%} of it to look and choose")
+        facts = card_facts(settings, garment, base, files, clock.seconds, chosen)
+        files += write_run(folder.path, facts, preview)
+    print(ending(proof, [*files, folder.samples / "sheet.png"], chosen, clock))
 
 
 if __name__ == "__main__":

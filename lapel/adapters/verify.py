@@ -27,7 +27,7 @@ class Reading:
 
     file: str
     way: str
-    """`merged`: by the formula into the base's weights; `diffusers`: by `load_lora_weights`."""
+    """`merged`: by the formula into the base's weights; `diffusers`: by `load_lora_weights`; `base`: as one."""
     layers: int
     layer_error: float
     """The worst layer's |read - trained| as a share of what rounding to the file's precision allows; at most 1."""
@@ -177,7 +177,5 @@ def reading_lines(readings: Sequence[Reading]) -> list[str]:
         error = "-" if reading.output_error is None else f"{reading.output_error:.4%}"
         lines.append(f"{reading.file:36} {reading.way:10} {reading.layers:6} {reading.effect:8.2%} {error:>8}")
         if reading.left_out is not None:
-            lines.append(
-                f"  the nearest LoRA, {reading.left_out:.3%} of the change left out; diffusers reads no other kind"
-            )
+            lines.append(f"  the nearest LoRA: {reading.left_out:.3%} of the change is left out")
     return lines

@@ -40,7 +40,7 @@ def load_base(settings: BaseSettings, device: torch.device | str = "cpu", inpain
     """
     place = base_place(settings)
     hide_progress_bars()
-    dtype = DTYPES[settings.precision or _usual_precision(settings.base, torch.device(device))]
+    dtype = DTYPES[settings.precision or usual_precision(settings.base, torch.device(device))]
     folder = _download(place, settings) if isinstance(place, str) else place
     with _one_line(settings.base):
         if folder.is_dir():
@@ -113,7 +113,7 @@ def _stated(sampler: Any, settings: BaseSettings) -> Any:
     return kind.from_config(sampler.config, **changes) if changes else sampler
 
 
-def _usual_precision(base: str, device: torch.device) -> Precision:
+def usual_precision(base: str, device: torch.device) -> Precision:
     """bf16; but a processor without bf16 products computes `tiny`, whose memory does not matter, sooner in fp32."""
     slow = device.type == "cpu" and not (
         torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()  # torch has no public question

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import re
+import shutil
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,18 +22,23 @@ from lapel.files import save_tensors
 _QKV = re.compile(r"(.*)\.self_attn\.q_proj\.(weight|bias)")
 
 
-def save_single_file(base: Base, path: Path, dtype: torch.dtype = torch.float16) -> None:
+def save_single_file(
+    base: Base, path: Path, dtype: torch.dtype = torch.float16, metadata: Mapping[str, str] | None = None
+) -> None:
     """Write the base's models as one .safetensors file in the original code's layout, which all front ends load.
 
     A base that predicts v says so in its metadata and, if it is SDXL, by the keys `v_pred` and `ztsnr`, which ComfyUI
     looks for; of SD 2 front ends look at the weights themselves.
+
+    Args:
+        metadata: further fields of the file's header, strings all.
 
     Raises:
         UserError: a weight is NaN or infinite, or too large for `dtype`; nothing is written then.
     """
     tensors = {name: value.to("cpu", dtype).contiguous() for name, value in single_file_tensors(base).items()}
     require_finite(tensors, dtype)
-    save_tensors(path, tensors, _metadata(base, path.stem))
+    save_tensors(path, tensors, {**_metadata(base, path.stem), **(metadata or {})})
 
 
 def require_finite(tensors: Mapping[str, Tensor], dtype: torch.dtype) -> None:
@@ -132,7 +139,9 @@ def _metadata(base: Base, name: str) -> dict[str, str]:
 
 
 def save_folder(base: Base, folder: Path, dtype: torch.dtype = torch.float16) -> None:
-    """Write the base as a diffusers folder that older releases of transformers read as well.
+    """Write the base as a diffusers folder that older releases of transformers read as well, whole or not at all.
+
+    The base's models are in `dtype` afterwards.
 
     Raises:
         UserError: a weight is NaN or infinite, or too large for `dtype`; or the folder is there already.
@@ -142,9 +151,20 @@ def save_folder(base: Base, folder: Path, dtype: torch.dtype = torch.float16) ->
     for model in (base.unet, base.vae, *base.text_encoders):
         require_finite({name: value.to(dtype) for name, value in model.state_dict().items()}, dtype)
         model.to(dtype)
-    base.pipeline("inpaint" if base.inpainting else "text2img").save_pretrained(folder)
-    for number, encoder in enumerate(base.text_encoders):
-        _write_published_names(folder / f"text_encoder{'_2' * number}" / "model.safetensors", encoder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        base.pipeline("inpaint" if base.inpainting else "text2img").save_pretrained(unfinished)
+        for number, encoder in enumerate(base.text_encoders):
+            _write_published_names(unfinished / f"text_encoder{'_2' * number}" / "model.safetensors", encoder)
+        for file in unfinished.rglob("*"):
+            file.chmod(0o755 if file.is_dir() else 0o644)
+        unfinished.chmod(0o755)
+        if folder.exists():
+            folder.rmdir()
+        unfinished.replace(folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def _write_published_names(path: Path, encoder: Any) -> None:

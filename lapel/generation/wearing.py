@@ -58,10 +58,13 @@ class WearSettings:
         """One weight for all adapters becomes one for each.
 
         Raises:
-            UserError: no adapter, or another number of weights.
+            UserError: nothing that shows the garment, or another number of weights.
         """
-        if not self.adapter and not self.encoder:
-            raise UserError("give --adapter at least one file, or --encoder one and --garment_photo what it is shown")
+        if not self.adapter and not self.encoder and not self.base:
+            raise UserError(
+                "give --adapter at least one file, or --encoder one and --garment_photo what it is shown, or --base a "
+                "checkpoint that has learned the garment"
+            )
         if bool(self.encoder) != bool(self.garment_photo):
             missing = "--garment_photo" if self.encoder else "--encoder"
             raise UserError(f"{missing} is missing: an encoder is shown photos of the garment")

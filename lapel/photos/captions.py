@@ -72,6 +72,15 @@ def compose(written: str | None, view: str, worn: bool, trigger: str, class_word
     return named if count else f"a photo of {garment}, {text}"
 
 
+def of_the_class(caption: str, trigger: str, class_word: str) -> str:
+    """A training caption for any garment of the class: `a photo of a t-shirt` for `a photo of ohwx t-shirt`."""
+    from lapel.wardrobe import with_article
+
+    words = rf"{re.escape(trigger)}\s+{re.escape(class_word)}(?!\w)"
+    plain = re.sub(rf"(?<!\w)(?:(?:an?)\s+)?{words}", lambda _: with_article(class_word), caption)
+    return re.sub(rf"(?<!\w){re.escape(trigger)}(?!\w)", lambda _: class_word, plain)
+
+
 def unwritten(garment: str, view: str, worn: bool) -> str:
     """The caption of a photo that nobody wrote one for: `a photo of a person wearing <garment>`."""
     what = f"a person wearing {garment}" if worn or view == "worn" else garment

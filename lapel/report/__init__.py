@@ -8,6 +8,7 @@ from lapel.report.intake import keep_photos
 from lapel.report.page import write_report
 from lapel.report.photos import finding_lines, photo_lines, write_photos
 from lapel.report.sidecars import thumbnail, write_sidecars
+from lapel.report.told import write_run
 
 __all__ = [
     "finding_lines",
@@ -19,5 +20,6 @@ __all__ = [
     "write_encoder_card",
     "write_photos",
     "write_report",
+    "write_run",
     "write_sidecars",
 ]

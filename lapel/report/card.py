@@ -15,7 +15,7 @@ from lapel.base.weights import read_header
 from lapel.errors import UserError
 from lapel.files import written_whole
 from lapel.report.embed import environment, in_words
-from lapel.report.loading import DIFFUSERS_FILE, example_prompt, ways_to_load, weight_of
+from lapel.report.loading import DIFFUSERS_FILE, example_prompt, is_checkpoint, ways_to_load, weight_of
 from lapel.report.samples import last_images
 from lapel.report.scores import score_table
 
@@ -62,6 +62,7 @@ def _model_card(run_folder: Path, card: dict[str, Any]) -> str:
         card=defaultdict(lambda: None, card),
         prompt=example_prompt(card),
         weight=weight_of(card),
+        checkpoint=is_checkpoint(card),
         hub_base=hub_id(str(card["base"])),
         licence=_hub_licence(card.get("base_licence")),
         images=[(prompt or example_prompt(card), path.relative_to(run_folder).as_posix()) for prompt, path in images],
@@ -122,7 +123,14 @@ def read_card(adapter: Path) -> dict[str, Any]:
 
 def _card_beside(adapter: Path) -> dict[str, Any] | None:
     """The card in the file's folder, if it is this adapter's and not a neighbour's."""
-    path = adapter.parent / CARD
+    card = _card_in(adapter.parent)
+    ours = card is not None and adapter.name in (f"{card['name']}.safetensors", DIFFUSERS_FILE)
+    return card if ours else None
+
+
+def _card_in(folder: Path) -> dict[str, Any] | None:
+    """The card in a folder, where there is one."""
+    path = folder / CARD
     if not path.is_file():
         return None
     try:
@@ -131,7 +139,19 @@ def _card_beside(adapter: Path) -> dict[str, Any] | None:
         raise UserError(f"{path} is not a card: {error}") from error
     if not isinstance(card, dict) or any(not isinstance(card.get(key), str) for key in REQUIRED):
         raise UserError(f"{path} is not a card: it lacks one of {', '.join(REQUIRED)}")
-    return card if adapter.name in (f"{card['name']}.safetensors", DIFFUSERS_FILE) else None
+    return card
+
+
+def read_base_card(base: str) -> dict[str, Any]:
+    """What is known of a checkpoint that a fine-tuning made: the card beside the file or folder; {} of any other base.
+
+    Raises:
+        UserError: the card beside it is none.
+    """
+    path = Path(base)
+    card = _card_in(path.parent) if path.exists() else None
+    ours = card is not None and is_checkpoint(card) and path.name in map(str, card.get("files", []))
+    return card if card is not None and ours else {}
 
 
 def _read_header(adapter: Path) -> dict[str, Any]:

@@ -34,8 +34,50 @@ def weight_of(card: Mapping[str, Any]) -> float:
     return float(weight) if isinstance(weight, int | float) and not isinstance(weight, bool) else 1.0
 
 
+def is_checkpoint(card: Mapping[str, Any]) -> bool:
+    """Whether what was made is a whole base, rather than something to wear on one."""
+    return card.get("kind") == "dreambooth"
+
+
 def ways_to_load(card: Mapping[str, Any]) -> list[Loading]:
     """One entry for each front end, with the card's own names filled in."""
+    return _checkpoint_ways(card) if is_checkpoint(card) else _adapter_ways(card)
+
+
+def _checkpoint_ways(card: Mapping[str, Any]) -> list[Loading]:
+    name, prompt = card["name"], example_prompt(card)
+    file, workflow, lora = f"{name}{KOHYA_SUFFIX}", f"{name}.workflow.json", f"{name}-lora{KOHYA_SUFFIX}"
+    pipeline = _PIPELINES.get(card["family"], "StableDiffusionPipeline")
+    lines = [
+        f"from diffusers import {pipeline}",
+        "",
+        f'pipeline = {pipeline}.from_pretrained("diffusers")',
+        f"image = pipeline({prompt!r}).images[0]",
+    ]
+    by_web = f"Put {file} into models/Stable-diffusion, choose it as the checkpoint, and write:"
+    ways = [
+        Loading("WebUI", by_web, prompt),
+        Loading("Forge", by_web, prompt),
+        Loading(
+            "ComfyUI",
+            f"Put {file} into models/checkpoints and drop {workflow} onto the canvas. By hand: a Load Checkpoint node, "
+            "and in CLIP Text Encode:",
+            prompt,
+            workflow,
+        ),
+        Loading("InvokeAI", f"Add {file} in the Model Manager, choose it as the model, and write:", prompt),
+        Loading("diffusers", "Reads the folder diffusers, from this folder:", "\n".join(lines)),
+        Loading("lapel", "In the project's folder, with the path of the file:", _lapel_words("--base", file)),
+    ]
+    if card.get("extract_rank"):
+        words = f"{prompt} <lora:{name}-lora:1>"
+        ways.append(
+            Loading("As a LoRA", f"{lora} is the nearest LoRA, for the base itself; in WebUI and Forge:", words)
+        )
+    return ways
+
+
+def _adapter_ways(card: Mapping[str, Any]) -> list[Loading]:
     name, prompt, weight = card["name"], example_prompt(card), f"{weight_of(card):g}"
     file, workflow = f"{name}{KOHYA_SUFFIX}", f"{name}.workflow.json"
     in_prompt = f"{prompt} <lora:{name}:{weight}>"
@@ -56,12 +98,12 @@ def ways_to_load(card: Mapping[str, Any]) -> list[Loading]:
             prompt,
         ),
         Loading("diffusers", f"Reads {DIFFUSERS_FILE}, from this folder:", _diffusers_words(card)),
-        Loading("lapel", "In the project's folder, with the path of the file:", _lapel_words(card)),
+        Loading("lapel", "In the project's folder, with the path of the file:", _lapel_words("--adapter", file)),
     ]
 
 
-def _lapel_words(card: Mapping[str, Any]) -> str:
-    return f'python inference/generate.py --adapter {card["name"]}{KOHYA_SUFFIX} --prompt "a photo of {{garment}}"'
+def _lapel_words(flag: str, file: str) -> str:
+    return f'python inference/generate.py {flag} {file} --prompt "a photo of {{garment}}"'
 
 
 def _diffusers_words(card: Mapping[str, Any]) -> str:

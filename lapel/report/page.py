@@ -10,7 +10,7 @@ from urllib.parse import quote
 from lapel.files import written_whole
 from lapel.report.charts import measure_charts, training_charts
 from lapel.report.embed import DRAWING, embedded, render_page
-from lapel.report.loading import DIFFUSERS_FILE, KOHYA_SUFFIX, ways_to_load, weight_of
+from lapel.report.loading import DIFFUSERS_FILE, KOHYA_SUFFIX, is_checkpoint, ways_to_load, weight_of
 from lapel.report.run import SAMPLES, Run, read_run
 from lapel.report.samples import sample_sheet
 from lapel.report.scores import score_table
@@ -58,8 +58,10 @@ def _facts(run: Run) -> Iterator[tuple[str, str]]:
     """The run in a few figures, for the head of the page."""
     if run.base:
         yield "base", run.base
-    kind, rank = run.settings.get("adapter"), run.settings.get("rank")
-    if kind:
+    kind, rank = run.settings.get("kind"), run.settings.get("rank")
+    if is_checkpoint(run.card):
+        yield "adapter", "a whole checkpoint"
+    elif kind:
         yield "adapter", f"{kind}, rank {rank}" if rank else str(kind)
     if run.steps:
         whole = run.steps_taken == run.steps
@@ -112,6 +114,7 @@ def _files(run: Run) -> Iterator[dict[str, Any]]:
     name = run.card["name"]
     uses = {
         f"{name}{KOHYA_SUFFIX}": "WebUI, Forge, ComfyUI, InvokeAI and lapel",
+        f"{name}-lora{KOHYA_SUFFIX}": "the nearest LoRA, for the base itself",
         DIFFUSERS_FILE: "diffusers",
         f"{name}.json": "what WebUI and Forge show and type beside it",
         f"{name}.png": "its picture in WebUI and Forge",

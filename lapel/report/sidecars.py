@@ -12,7 +12,7 @@ from lapel.base.families import FAMILIES
 from lapel.base.single_file import SUFFIXES
 from lapel.files import written_whole
 from lapel.report.embed import embedded
-from lapel.report.loading import KOHYA_SUFFIX, example_prompt, weight_of
+from lapel.report.loading import KOHYA_SUFFIX, example_prompt, is_checkpoint, weight_of
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -100,22 +100,25 @@ class Node:
 
 
 def workflow(card: Mapping[str, Any]) -> list[Node]:
-    """A graph that draws one image of the garment: checkpoint, LoRA, clip skip, prompts, sampler, image."""
+    """A graph that draws one image of the garment: checkpoint, LoRA (where it is one), clip skip, prompts, sampler,
+    image."""
     side, prompt, weight = SIDES[card["family"]], example_prompt(card), weight_of(card)
-    lora = {"lora_name": f"{card['name']}{KOHYA_SUFFIX}", "strength_model": weight, "strength_clip": weight}
+    file = f"{card['name']}{KOHYA_SUFFIX}"
+    checkpoint = file if is_checkpoint(card) else _checkpoint(card["base"])
+    lora = {"lora_name": file, "strength_model": weight, "strength_clip": weight}
     # ComfyUI counts the last layer as -1; what a family never lets front ends skip stays as its loader sets it.
     takes_skip = FAMILIES[card["family"]].takes_clip_skip
     skip = {"stop_at_clip_layer": -int(card.get("clip_skip") or 1)} if takes_skip else None
-    clip = (3, 0) if skip else (2, 1)
-    nodes = [
-        Node("CheckpointLoaderSimple", {"ckpt_name": _checkpoint(card["base"])}, {}, ("MODEL", "CLIP", "VAE")),
-        Node("LoraLoader", lora, {"model": (1, 0), "clip": (1, 1)}, ("MODEL", "CLIP")),
-    ]
+    nodes = [Node("CheckpointLoaderSimple", {"ckpt_name": checkpoint}, {}, ("MODEL", "CLIP", "VAE"))]
+    if not is_checkpoint(card):
+        nodes.append(Node("LoraLoader", lora, {"model": (1, 0), "clip": (1, 1)}, ("MODEL", "CLIP")))
+    model, clip = (len(nodes), 0), (len(nodes), 1)
     if skip:
-        nodes.append(Node("CLIPSetLastLayer", skip, {"clip": (2, 1)}, ("CLIP",)))
+        nodes.append(Node("CLIPSetLastLayer", skip, {"clip": clip}, ("CLIP",)))
+        clip = (len(nodes), 0)
     first = len(nodes) + 1
     sampling: dict[str, Any] = {"seed": 0, "steps": 25, "cfg": 5.0, "sampler_name": "dpmpp_2m", "scheduler": "karras"}
-    wires = {"model": (2, 0), "positive": (first, 0), "negative": (first + 1, 0), "latent_image": (first + 2, 0)}
+    wires = {"model": model, "positive": (first, 0), "negative": (first + 1, 0), "latent_image": (first + 2, 0)}
     return [
         *nodes,
         Node("CLIPTextEncode", {"text": prompt}, {"clip": clip}, ("CONDITIONING",)),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,9 +16,10 @@ from lapel.errors import UserError
 from lapel.fidelity.identity import ImageTower, has_tower
 from lapel.fidelity.judge import Judge
 from lapel.photos import GarmentFolder
+from lapel.training.average import Average
 from lapel.training.choice import Choice, held_out
 from lapel.training.clock import Clock
-from lapel.training.facts import Settings
+from lapel.training.facts import GarmentSettings
 from lapel.training.run_folder import RunFolder
 from lapel.training.samples import Samples, drawing
 from lapel.training.settings import ChoiceSettings
@@ -40,17 +42,25 @@ class Evaluation:
     judge: Judge | None
     choice: Choice
     clock: Clock
+    strengths: Sequence[float] = ()
+    """Weights beside 1 that the adapter is tried at in the end."""
+    average: Average | None = None
+    """Of the weights, which is then what is drawn and chosen."""
 
     def at(self, step: int) -> Mapping[str, float]:
         """Evaluate what was learned up to a step, unless that was done; returns what to log. Step 0 is the base."""
         if self.judge is not None and self.choice.knows(step):
             return {}
-        with self.clock.phase("sample"), drawing(self.base, self.base_settings) as pipeline:
-            images = self.samples.draw(pipeline, step)
-        if self.judge is None:
-            return {}
-        with self.clock.phase("measure"):
-            return self.choice.consider(step, self.judge.measure(images, self.samples.prompts))
+        with self._averaged():
+            with self.clock.phase("sample"), drawing(self.base, self.base_settings) as pipeline:
+                images = self.samples.draw(pipeline, step)
+            if self.judge is None:
+                return {}
+            with self.clock.phase("measure"):
+                return self.choice.consider(step, self.judge.measure(images, self.samples.prompts))
+
+    def _averaged(self) -> AbstractContextManager[None]:
+        return nullcontext() if self.average is None else self.average.in_place()
 
     @property
     def enough(self) -> bool:
@@ -67,15 +77,19 @@ class Evaluation:
     def choose(self) -> dict[str, Any]:
         """Put the best step's weights back, and find the strength to wear it at; returns these facts for the card."""
         if self.judge is None or self.choice.step == 0:
+            if self.average is not None:
+                self.average.settle()
             return {}
         self.choice.restore()
-        weights, marks = self.choice.settings.strengths, {}
+        if not self.strengths:
+            return self.choice.facts()
+        marks = {}
         with self.clock.phase("strength"), drawing(self.base, self.base_settings) as pipeline:
-            for weight in weights:
+            for weight in self.strengths:
                 with at_strength(self.base, weight):
                     images = self.samples.draw_one_each(pipeline)
                 marks[weight] = self.judge.measure(images, self.samples.plain)
-        return {**self.choice.facts(), **({"weight": self.choice.strength(marks)} if weights else {})}
+        return {**self.choice.facts(), "weight": self.choice.strength(marks)}
 
 
 def photos_to_learn(garment: GarmentFolder, settings: ChoiceSettings) -> Dataset:
@@ -92,15 +106,20 @@ def spare_photo(garment: GarmentFolder, settings: ChoiceSettings) -> int | None:
 
 
 def evaluation_of(
-    settings: Settings,
+    settings: GarmentSettings,
     base: Base,
     garment: GarmentFolder,
     folder: RunFolder,
     weights: Mapping[str, Tensor],
     clock: Clock,
     judging: bool,
+    strengths: Sequence[float] = (),
+    average: Average | None = None,
 ) -> Evaluation:
     """The evaluation that the settings ask for; `judging` in the one process that looks at images.
+
+    Args:
+        strengths, average: as `Evaluation` has them.
 
     Raises:
         UserError: the folder given as tower has none.
@@ -111,7 +130,15 @@ def evaluation_of(
     if judging and choice.keep == "best" and run.sample_every and run.sample_prompts:
         tower = _tower(choice.tower, settings.base, str(base.device))
         judge = Judge(_references(garment, spare_photo(garment, choice)), garment.class_word, tower)
-    return Evaluation(base, settings.base, samples, judge, Choice(choice, weights, len(run.sample_prompts)), clock)
+    chosen = Choice(choice, weights, len(run.sample_prompts))
+    return Evaluation(base, settings.base, samples, judge, chosen, clock, strengths, average)
+
+
+def ending(proof: Sequence[str], files: Sequence[Path], chosen: Mapping[str, Any], clock: Clock) -> str:
+    """What a run says at its end: how its files compare, where they are, what was chosen, and where the time went."""
+    paths = [str(path) for path in files if path.exists()]
+    time = f"time: {clock.words()}, {clock.share(*PHASES):.0%} of it to look and choose"
+    return "\n".join(["", *proof, "", *paths, f"\n{choice_words(chosen)}{time}"])
 
 
 def choice_words(chosen: Mapping[str, Any]) -> str:

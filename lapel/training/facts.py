@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lapel.memory import peak_memory
+
 if TYPE_CHECKING:
     from lapel.adapters.settings import AdapterSettings
     from lapel.base.base import Base
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
         ObjectiveSettings,
         OptimizerSettings,
         RunSettings,
+        StrengthSettings,
     )
 
 
@@ -43,21 +46,43 @@ class AllSettings:
 
 
 @dataclasses.dataclass
-class Settings(AllSettings):
-    """All the settings of a LoRA training, in the order of its `CLASSES`."""
+class GarmentSettings(AllSettings):
+    """The settings that every training of one garment has, in this order."""
 
     photos: PhotoSettings
     base: BaseSettings
-    adapter: AdapterSettings
     objective: ObjectiveSettings
     captions: CaptionSettings
     optimizer: OptimizerSettings
     run: RunSettings
     choice: ChoiceSettings
 
+    @property
+    def learned(self) -> str:
+        """Everything that decides what of the base changes, in a line."""
+        raise NotImplementedError
+
+
+@dataclasses.dataclass
+class Settings(GarmentSettings):
+    """All the settings of a LoRA training, in the order of its `CLASSES`."""
+
+    adapter: AdapterSettings
+    strength: StrengthSettings
+
+    @property
+    def learned(self) -> str:
+        return self.adapter.words
+
 
 def start_table(
-    settings: Settings, garment: GarmentFolder, base: Base, numbers: int, processes: int, run_folder: Path, kept: str
+    settings: GarmentSettings,
+    garment: GarmentFolder,
+    base: Base,
+    numbers: int,
+    processes: int,
+    run_folder: Path,
+    kept: str,
 ) -> str:
     """The settings that a run goes by, defaults included, a line each.
 
@@ -70,7 +95,7 @@ def start_table(
         "photos": f"{len(garment.photos)} at {counted(f'{w} x {h}' for w, h in sizes.elements())}",
         "masks from": counted(masks.elements()),
         "base": base_row(base),
-        "adapter": f"{settings.adapter.words}: {numbers:,} numbers",
+        "adapter": f"{settings.learned}: {numbers:,} numbers",
         **step_rows(settings.objective, settings.optimizer, base, processes),
         "keeps": kept,
         "run folder": str(run_folder),
@@ -118,13 +143,12 @@ def file_name(garment: str) -> str:
     return re.sub(r'[<>:"/\\|?*,\s]+', "-", garment).strip("-.") or "garment"
 
 
-def file_metadata(
-    settings: Settings, garment: GarmentFolder, base: Base, resolution: int, seconds: float
-) -> dict[str, str]:
+def file_metadata(settings: GarmentSettings, garment: GarmentFolder, base: Base, seconds: float) -> dict[str, str]:
     """Fields of the exported files' headers, as kohya's trainer names them, which front ends show.
 
-    `resolution` is the training size in pixels, `seconds` how long the run took.
+    `seconds` is how long the run took.
     """
+    resolution = settings.photos.resolution or base.resolution
     finished = time.time()
     optimizer, photos = settings.optimizer, garment.photos
     words = f"{garment.trigger} {garment.class_word}"
@@ -160,7 +184,7 @@ def file_metadata(
 
 
 def card_facts(
-    settings: Settings,
+    settings: GarmentSettings,
     garment: GarmentFolder,
     base: Base,
     files: Sequence[Path],
@@ -178,6 +202,7 @@ def card_facts(
         "steps": settings.optimizer.steps,
         "settings": settings.flat(),
         "seconds": {name: round(value, 1) for name, value in seconds.items()},
+        "peak_memory": peak_memory(str(base.device)),
         "files": [path.name for path in files],
         **chosen,
     }
@@ -206,12 +231,12 @@ def base_identity(base: Base) -> str:
     return f"{own}, wearing {wearing(base) or 'nothing'}"
 
 
-def identity(settings: Settings, base: Base, seen: str) -> dict[str, str]:
+def identity(settings: GarmentSettings, base: Base, seen: str) -> dict[str, str]:
     """What must be the same for a checkpoint to go on: `seen` names the photos' content."""
     optimizer = settings.optimizer
     return {
         "base": base_identity(base),
-        "adapter": settings.adapter.words,
+        "adapter": settings.learned,
         "optimizer": optimizer.optimizer,
         "seed": str(optimizer.seed),
         "photos": f"{seen}, {settings.photos.photo_share:g} of them as they are",

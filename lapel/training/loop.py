@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from lapel.settings import write_settings
+from lapel.training.average import Average
 from lapel.training.checkpoint import State, load_checkpoint, save_checkpoint
 from lapel.training.clock import Clock
 from lapel.training.data import Batch
@@ -56,34 +57,41 @@ class Lesson:
     optimizer: Any
     schedule: Any
     state: State
+    average: Average | None = None
+    """Of the trained weights, where one is kept."""
 
 
 def make_lesson(
     accelerator: Accelerator,
     batches: Source,
     loss: Callable[[Any], Tensor],
-    parameters: Sequence[torch.nn.Parameter],
+    trainable: Trainable,
     weights: Mapping[str, torch.nn.Parameter],
     settings: OptimizerSettings,
     identity: Mapping[str, str],
+    optimizer: torch.optim.Optimizer | None = None,
+    average: Average | None = None,
     **moving: Any,
 ) -> Lesson:
     """Optimizer, schedule and state around what is learned.
 
     Args:
-        parameters: what is trained, in a fixed order.
+        trainable: what is trained, in a fixed order.
         weights: the same by name, as checkpoints hold them.
         identity: what a run that resumes must share with this one.
+        optimizer: over `trainable`; the one that the settings name unless given.
+        average: of the trained weights, where one is kept.
         moving: what else changes on the way, and is kept in checkpoints.
     """
-    trainable = Trainable(parameters)
-    optimizer = make_optimizer(trainable, settings)
+    optimizer = optimizer or make_optimizer(trainable, settings)
     schedule = make_schedule(optimizer, settings)
     optimizer = accelerator.prepare(optimizer)
     moving |= {"optimizer": optimizer, "schedule": schedule}
     if accelerator.scaler is not None:
         moving["scaler"] = accelerator.scaler
-    return Lesson(accelerator, batches, loss, trainable, optimizer, schedule, State(weights, moving, identity))
+    if average is not None:
+        moving["average"] = average
+    return Lesson(accelerator, batches, loss, trainable, optimizer, schedule, State(weights, moving, identity), average)
 
 
 def begin(lesson: Lesson, settings: AllSettings, folder: RunFolder, checkpoint: Path | None) -> None:
@@ -163,13 +171,14 @@ def take_step(lesson: Lesson, settings: OptimizerSettings) -> tuple[list[str], T
         files += batch.files
         losses.append(loss.detach())
 
-    gradient = lesson.trainable.gradient
     if accelerator.num_processes > 1:
-        gradient.copy_(accelerator.reduce(gradient, "mean"))
+        lesson.trainable.average(lambda gradient: accelerator.reduce(gradient, "mean"))
     accelerator.unscale_gradients(lesson.optimizer)
     norm = lesson.trainable.clip(settings.max_grad_norm)
     lesson.optimizer.step()
     lesson.schedule.step()
-    gradient.zero_()
+    lesson.trainable.clear()
+    if lesson.average is not None:
+        lesson.average.step()
     lesson.state.step += 1
     return files, torch.stack(losses).mean(), norm

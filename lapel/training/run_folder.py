@@ -47,6 +47,11 @@ class RunFolder:
         """TensorBoard's event files."""
         return self.path / "tensorboard"
 
+    @property
+    def diffusers(self) -> Path:
+        """A fine-tuned base for diffusers."""
+        return self.path / "diffusers"
+
     def preview(self, step: int | None) -> Path | None:
         """The first sample of a step, or of the last that was sampled; None where none was."""
         first = sorted((self.samples / "images").glob("step-*-0.png"))
@@ -73,7 +78,7 @@ class RunFolder:
 
     def clear(self) -> None:
         """Remove what an earlier run left: its states and pictures would mix with those of the new one."""
-        for folder in (self.checkpoints, self.samples, self.photos, self.tensorboard):
+        for folder in (self.checkpoints, self.samples, self.photos, self.tensorboard, self.diffusers):
             shutil.rmtree(folder, ignore_errors=True)
         for name in ("card.json", "README.md", "report.html", self.log.name):
             (self.path / name).unlink(missing_ok=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lapel.adapters.fuse import reload_fused_encoders
-from lapel.base.base import Base
+from lapel.base.base import DTYPES, Base
 from lapel.base.settings import BaseSettings
 from lapel.files import written_whole
 from lapel.generation import GarmentPhotos, Request, generate_together, save_image
@@ -29,10 +29,29 @@ def drawing(base: Base, settings: BaseSettings) -> Iterator[DiffusionPipeline]:
     if released:
         reload_fused_encoders(base, settings)
     try:
-        yield base.pipeline()
+        with _in_precision(base, settings):
+            yield base.pipeline()
     finally:
         if released:
             base.release_encoders()
+
+
+@contextmanager
+def _in_precision(base: Base, settings: BaseSettings) -> Iterator[None]:
+    """The UNet in the run's precision, also where its weights are fp32 because they are learned."""
+    import torch
+    from accelerate.utils import convert_outputs_to_fp32
+
+    dtype = base.dtype if settings.precision is None else DTYPES[settings.precision]
+    if dtype == base.dtype:
+        yield
+        return
+    mixed = torch.autocast(base.device.type, dtype)
+    base.unet.forward = convert_outputs_to_fp32(mixed(base.unet.forward))
+    try:
+        yield
+    finally:
+        del base.unet.forward
 
 
 class Samples:

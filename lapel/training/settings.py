@@ -8,6 +8,7 @@ from typing import Literal
 
 OptimizerName = Literal["adamw8bit", "adamw", "paged_adamw8bit", "lion8bit", "sgd"]
 ScheduleName = Literal["cosine", "constant", "linear"]
+PriorName = Literal["base", "class_images", "none"]
 
 
 @dataclass
@@ -175,14 +176,68 @@ class ChoiceSettings:
     """A folder with image_encoder/ and text_projection.safetensors, which reads identity and prompts; by default the
     base's own, where it has them. Without it, colour and structure alone are measured."""
 
+    def __post_init__(self) -> None:
+        if self.patience < 0:
+            raise ValueError(f"patience is {self.patience}: give a number of evaluations, or 0 for never")
+
+
+@dataclass
+class StrengthSettings:
+    """At which weights an adapter is tried."""
+
     strengths: list[float] = field(default_factory=lambda: [0.4, 0.6, 0.8, 1.2])
     """Weights beside 1 that the adapter is tried at in the end, to recommend one; none where empty."""
 
     def __post_init__(self) -> None:
-        if self.patience < 0:
-            raise ValueError(f"patience is {self.patience}: give a number of evaluations, or 0 for never")
         if any(not 0 < weight <= 2 for weight in self.strengths):
             raise ValueError(f"strengths are {self.strengths}: give weights above 0 and at most 2")
+
+
+@dataclass
+class PriorSettings:
+    """What keeps the class word as the base draws it, while its weights learn one garment."""
+
+    prior: PriorName = "base"
+    """base: what the base itself predicts, for the photos' captions without the trigger and outside the garment; needs
+    no images. class_images: images of the class that the base draws once (Ruiz et al., 2023). none: nothing, and every
+    garment of the class becomes this one."""
+
+    prior_weight: float = 1.0
+    """Weight of the prior's loss beside the photos' own."""
+
+    class_prompt: str | None = None
+    """What the class is called, such as "a photo of a t-shirt". By default each caption without its trigger, so that
+    views and scenes are kept as well."""
+
+    class_images: int = 100
+    """How many class images there are; those that were drawn before, by the same base, are used again."""
+
+    class_steps: int = 25
+    """Denoising steps of a class image."""
+
+    class_guidance: float = 5.0
+    """Classifier-free guidance of a class image."""
+
+    def __post_init__(self) -> None:
+        for name in ("class_images", "class_steps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}: give a whole number above 0")
+        for name in ("prior_weight", "class_guidance"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}: give a number of at least 0")
+        if self.class_prompt is not None and not self.class_prompt.strip():
+            raise ValueError("class_prompt is empty: give a prompt, or leave the setting out")
+
+    @property
+    def words(self) -> str:
+        """Everything that decides what is kept, in a line."""
+        prompt = f"'{self.class_prompt}'" if self.class_prompt else "the captions without the trigger"
+        if self.prior == "none":
+            return "none"
+        if self.prior == "base":
+            return f"the base's own output, weight {self.prior_weight:g}, on {prompt} and outside the garment"
+        drawn = f"{self.class_steps} steps, guidance {self.class_guidance:g}"
+        return f"{self.class_images} class images, weight {self.prior_weight:g}, of {prompt} ({drawn})"
 
 
 def with_preset(argv: list[str], preset: str) -> list[str]:

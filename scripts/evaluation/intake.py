@@ -13,6 +13,7 @@ from typing import Any
 
 from lapel.base.settings import BaseSettings
 from lapel.files import written_whole
+from lapel.memory import peak_memory
 from lapel.photos import GarmentFolder, PhotoSettings, read_garment
 from lapel.photos.folder import list_garment
 
@@ -52,7 +53,7 @@ def measure_intake(settings: IntakeSettings) -> None:
         folder = Path(place) / "garment"
         draw(folder, settings.photos, settings.size)
         photos = PhotoSettings(garment_dir=folder)
-        before = memory()
+        before = peak_memory() / 1e6
         # Processor time, which other work on the machine does not change; the rate of images is by the clock.
         profile = cProfile.Profile(time.process_time)
         started, worked = time.perf_counter(), time.process_time()
@@ -61,7 +62,7 @@ def measure_intake(settings: IntakeSettings) -> None:
         garment = read_garment(photos, settings.size, 64, Path(place) / "cache")
         profile.disable()
         seconds, work = time.perf_counter() - started, time.process_time() - worked
-        after = memory()
+        after = peak_memory() / 1e6
         encoding = seconds_to_encode(garment, settings, Path(place) / "cache")
     stages = shares(profile, work)
     stages["encoding"] = encoding * settings.photos
@@ -117,16 +118,3 @@ def shares(profile: cProfile.Profile, work: float) -> dict[str, float]:
         for name, functions in _STAGES.items()
     }
     return {**spent, "storing": work - sum(spent.values())}
-
-
-def memory() -> float:
-    """The most memory that the process has had resident so far, in MB; where the system does not tell, what it has."""
-    import psutil
-
-    try:
-        import resource
-        import sys
-    except ImportError:  # Windows
-        return psutil.Process().memory_info().rss / 1e6
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most / 1e6 if sys.platform == "darwin" else most / 1e3

@@ -15,8 +15,8 @@ from lapel.base.settings import BaseSettings
 from lapel.errors import UserError
 from lapel.fidelity.alternatives import Subject, read_right
 from lapel.generation import Request, generate
-from lapel.report.card import read_card
-from lapel.report.loading import DIFFUSERS_FILE, weight_of
+from lapel.report.loading import KOHYA_SUFFIX, is_checkpoint, weight_of
+from lapel.report.run import read_run
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -92,20 +92,18 @@ def measure_garment(
     settings: LearningSettings, tower: ImageTower, run: Path, folder: Path
 ) -> Iterator[tuple[dict[str, Any], list[list[Image.Image]]]]:
     """Scores and images (a list for each scene) of every method, and of other real photos: what a perfect one gets."""
-    from lapel.wardrobe import phrase
     from lapel.wardrobe.folders import read_identity
 
-    card = read_card(next((path for path in run.glob("*.safetensors") if path.name != DIFFUSERS_FILE), run))
+    card = card_of(run)
     garment, words = read_identity(folder), f"{card['trigger']} {card['class_word']}"
     photos = Photos(garment, settings, series=0)
     methods: list[tuple[str, str, Path | None]] = [
         ("(a) base, trigger", words, None),
         ("(b) base, full caption", garment.words(), None),
-        ("(c) adapter", words, run / f"{card['name']}.safetensors"),
+        ("(c) adapter", words, run),
     ]
-    for method, name, adapter in methods:
-        pipeline = load_pipeline(card, adapter)
-        drawn = [generate(pipeline, settings.request(phrase(name, "front", scene))) for scene in settings.scenes]
+    for method, name, learned in methods:
+        drawn = draw_scenes(settings, load_pipeline(card, learned), name)
         yield {"garment": card["name"], "method": method, **photos.scores(tower, drawn)}, drawn
     real = Photos(garment, settings, series=1).images
     yield {"garment": card["name"], "method": "other real photos", **photos.scores(tower, real)}, real
@@ -128,15 +126,38 @@ def row_text(row: dict[str, Any]) -> str:
     return f"| {row['garment']} | {row['method']} | {shares} |"
 
 
-def load_pipeline(card: Mapping[str, Any], adapter: Path | None) -> Any:
-    """The stock pipeline of a card's base; the adapter, where there is one, at the weight that the card recommends."""
+def card_of(run: Path) -> dict[str, Any]:
+    """The card of a finished run.
+
+    Raises:
+        UserError: the folder holds none.
+    """
+    card = read_run(run).card
+    if not card:
+        raise UserError(f"{run}: not finished; there is no adapter to measure")
+    return card
+
+
+def load_pipeline(card: Mapping[str, Any], run: Path | None) -> Any:
+    """The stock pipeline of a card's base, or, of a run, what it made: a checkpoint, or the base that wears the adapter
+    at the weight that the card recommends."""
     from lapel.adapters.wear import wear
     from lapel.base.load import load_base
 
+    made = None if run is None else run / f"{card['name']}{KOHYA_SUFFIX}"
+    if made is not None and is_checkpoint(card):
+        return load_base(BaseSettings(base=str(made))).pipeline()
     pipeline = load_base(BaseSettings(base=card["base"])).pipeline()
-    if adapter is not None:
-        wear(pipeline, [(adapter, weight_of(card))])
+    if made is not None:
+        wear(pipeline, [(made, weight_of(card))])
     return pipeline
+
+
+def draw_scenes(settings: LearningSettings, pipeline: Any, name: str) -> list[list[Image.Image]]:
+    """Images of what goes by that name in a prompt, front views, a list for each scene."""
+    from lapel.wardrobe import phrase
+
+    return [generate(pipeline, settings.request(phrase(name, "front", scene))) for scene in settings.scenes]
 
 
 class Photos:

@@ -15,9 +15,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from evaluation.intake import memory
 from evaluation.results import write_figures
 from lapel.base.settings import BaseSettings, Precision
+from lapel.memory import peak_memory
 
 AIM = 1.15
 """Most memory, as a share of the weights' size in the precision that is loaded."""
@@ -138,11 +138,11 @@ def _load(path: Path, precision: Precision, started: float) -> None:
 
     from lapel.base.load import load_base
 
-    before = memory()
+    before = peak_memory() / 1e6
     base = load_base(BaseSettings(base=str(path), precision=precision))
     with torch.no_grad():
         base.encode_text(["a photo of a linen shirt at the beach"])
-    seconds, most = time.time() - started, memory() - before
+    seconds, most = time.time() - started, peak_memory() / 1e6 - before
     models = (base.unet, base.vae, *base.text_encoders)
     weights = sum(p.numel() for model in models for p in model.parameters()) * base.dtype.itemsize
     print(json.dumps({"weights": weights / 1e9, "most": most / 1e3, "seconds": seconds}))

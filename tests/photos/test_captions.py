@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lapel.photos.captions import class_word_of, compose, view_of
+from lapel.photos.captions import class_word_of, compose, of_the_class, view_of
 from lapel.photos.vocabulary import ATTRIBUTES, CATEGORIES, attributes_of
 
 
@@ -85,3 +85,17 @@ def test_a_synonym_means_one_value() -> None:
     for attribute, values in {"category": CATEGORIES, **ATTRIBUTES}.items():
         names = [name for value, synonyms in values.items() for name in (value, *synonyms)]
         assert len(names) == len(set(names)), attribute
+
+
+@pytest.mark.parametrize(
+    ("caption", "plain"),
+    [
+        ("a photo of ohwx t-shirt, front view", "a photo of a t-shirt, front view"),
+        ("a photo of a ohwx t-shirt at the beach", "a photo of a t-shirt at the beach"),
+        ("ohwx t-shirt", "a t-shirt"),
+        ("a red thing called ohwx, on wood", "a red thing called t-shirt, on wood"),
+        ("a photo of the sea", "a photo of the sea"),
+    ],
+)
+def test_a_caption_stands_for_the_class_without_its_trigger(caption: str, plain: str) -> None:
+    assert of_the_class(caption, "ohwx", "t-shirt") == plain

@@ -76,7 +76,7 @@ def garment(text: str = "") -> GarmentFolder:
 def write_run(folder: Path, text: str = "", finished: bool = True) -> Path:
     """A run of 400 steps with samples, measures and scores; `text` as in `garment`."""
     folder.mkdir(parents=True, exist_ok=True)
-    settings = {"garment_dir": f"photos/<tee>{text}", "base": CARD["base"], "adapter": "lora", "rank": 16, "steps": 400}
+    settings = {"garment_dir": f"photos/<tee>{text}", "base": CARD["base"], "kind": "lora", "rank": 16, "steps": 400}
     (folder / "settings.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
     lines: list[dict[str, Any]] = [
         {"step": step, "loss": 1 / step, "learning_rate": 1e-4} for step in range(10, 401, 10)

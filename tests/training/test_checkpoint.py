@@ -16,7 +16,7 @@ from lapel.training.settings import OptimizerName, OptimizerSettings, RunSetting
 
 def training(optimizer_name: OptimizerName = "adamw8bit", **identity: str) -> tuple[State, Trainable]:
     chance = torch.Generator().manual_seed(0)
-    weights = {name: torch.nn.Parameter(torch.randn(16, 40, generator=chance)) for name in ("down", "up")}
+    weights = {name: torch.nn.Parameter(torch.randn(16, 48, generator=chance)) for name in ("down", "up")}
     trainable = Trainable(list(weights.values()))
     settings = OptimizerSettings(optimizer=optimizer_name, learning_rate=0.1, steps=20)
     optimizer = make_optimizer(trainable, settings)

@@ -1,0 +1,58 @@
+"""From a garment folder to the batches of a training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lapel.base.base import Base
+from lapel.fidelity.models import load_models
+from lapel.photos import GarmentFolder, read_garment
+from lapel.training.data import Batches, Example
+from lapel.training.encoding import Text, encode_photos, text_of
+from lapel.training.evaluation import photos_to_learn
+from lapel.training.facts import GarmentSettings
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+
+@dataclass(frozen=True)
+class Intake:
+    """What a training has of the garment."""
+
+    garment: GarmentFolder
+    examples: list[Example]
+    batches: Batches
+    text: Text
+    """Of `batches.captions`, by their numbers."""
+
+
+def take_in(settings: GarmentSettings, base: Base, accelerator: Accelerator, timesteps: int, cache_dir: Path) -> Intake:
+    """Photos become latents and captions embeddings, each once; the first process fills the caches, the others read.
+
+    Args:
+        timesteps: how many the objective has.
+
+    Raises:
+        UserError: every photo that is unfit.
+    """
+    with accelerator.main_process_first():
+        resolution = settings.photos.resolution or base.resolution
+        garment = read_garment(settings.photos, resolution, base.multiple, cache_dir, load_models(settings.photos))
+        garment.require_sound()
+        examples = encode_photos(base, photos_to_learn(garment, settings.choice), cache_dir, settings.photos)
+        batches = Batches(
+            examples,
+            caption_dropout=settings.captions.caption_dropout,
+            seed=settings.optimizer.seed,
+            batch_size=settings.optimizer.batch_size,
+            timesteps=timesteps,
+            photo_share=settings.photos.photo_share,
+            device=base.device,
+            rank=accelerator.process_index,
+            world=accelerator.num_processes,
+        )
+        text = text_of(base, batches.captions, settings.captions.cache_text, cache_dir)
+    return Intake(garment, examples, batches, text)
