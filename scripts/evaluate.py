@@ -9,8 +9,9 @@ learning: garments of the wardrobe, by (a) the base with the trigger, (b) the ba
 loading: what memory and time the single file of a base takes to load, at the true shapes.
 masks: what the intake finds of the garment, against true masks.
 measures: whether each measure of fidelity grows with a known change, and with nothing else.
-tuning: DreamBooth, its priors and LoRA side by side: fidelity, class drift, seconds, file size, memory.
+sweep: which settings of a LoRA's training learn best, each varied alone, on garments that `tiny` never saw.
 tiny: whether the embedded base draws what its prompts say, on combinations that it has never seen.
+tuning: DreamBooth, its priors and LoRA side by side: fidelity, class drift, seconds, file size, memory.
 views: how often the zero-shot reading of views, places and patterns is right.
 """
 
@@ -35,6 +36,7 @@ MEASUREMENTS = {
     "masks": ("evaluation.masks", "measure_masks", "MaskSettings"),
     "measures": ("evaluation.measures", "measure_measures", "MeasureSettings"),
     "tuning": ("evaluation.tuning", "measure_tuning", "TuningSettings"),
+    "sweep": ("evaluation.sweep", "measure_sweep", "SweepSettings"),
     "tiny": ("evaluation.tiny", "measure_tiny", "TinySettings"),
     "views": ("evaluation.views", "measure_views", "ViewSettings"),
 }

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lapel.adapters.settings import AdapterSettings
+from lapel.adapters.tuning_settings import TuningSettings
 from lapel.base.settings import BaseSettings
 from lapel.errors import run_program
 from lapel.files import require_writable, written_whole
@@ -22,9 +23,11 @@ from lapel.settings import read_settings
 from lapel.training.settings import (
     CaptionSettings,
     ChoiceSettings,
-    ObjectiveSettings,
+    GarmentObjectiveSettings,
     OptimizerSettings,
+    PriorSettings,
     RunSettings,
+    StrengthSettings,
     with_preset,
 )
 
@@ -34,7 +37,10 @@ if TYPE_CHECKING:
     from lapel.base.base import Base
     from lapel.photos.folder import Listing
 
-OF_TRAINING = (AdapterSettings, ObjectiveSettings, CaptionSettings, OptimizerSettings, RunSettings, ChoiceSettings)
+OF_TRAINING = (
+    *(AdapterSettings, TuningSettings, PriorSettings, GarmentObjectiveSettings, CaptionSettings),
+    *(OptimizerSettings, RunSettings, ChoiceSettings, StrengthSettings),
+)
 """What else a preset holds; nothing of it changes what the photos look like."""
 
 

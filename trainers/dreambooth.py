@@ -27,7 +27,7 @@ from lapel.training.run_folder import RunFolder, step_of
 from lapel.training.settings import (
     CaptionSettings,
     ChoiceSettings,
-    ObjectiveSettings,
+    GarmentObjectiveSettings,
     OptimizerSettings,
     PriorSettings,
     RunSettings,
@@ -49,7 +49,8 @@ if TYPE_CHECKING:
     from lapel.training.prior import Prior
 
 CLASSES = (
-    *(PhotoSettings, BaseSettings, ObjectiveSettings, CaptionSettings, OptimizerSettings, RunSettings, ChoiceSettings),
+    *(PhotoSettings, BaseSettings, GarmentObjectiveSettings, CaptionSettings),
+    *(OptimizerSettings, RunSettings, ChoiceSettings),
     *(TuningSettings, PriorSettings),
 )
 

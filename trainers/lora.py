@@ -27,7 +27,7 @@ from lapel.training.run_folder import RunFolder, step_of
 from lapel.training.settings import (
     CaptionSettings,
     ChoiceSettings,
-    ObjectiveSettings,
+    GarmentObjectiveSettings,
     OptimizerSettings,
     RunSettings,
     StrengthSettings,
@@ -46,7 +46,8 @@ if TYPE_CHECKING:
     from lapel.training.predict import Predict
 
 CLASSES = (
-    *(PhotoSettings, BaseSettings, ObjectiveSettings, CaptionSettings, OptimizerSettings, RunSettings, ChoiceSettings),
+    *(PhotoSettings, BaseSettings, GarmentObjectiveSettings, CaptionSettings),
+    *(OptimizerSettings, RunSettings, ChoiceSettings),
     *(AdapterSettings, StrengthSettings),
 )
 
@@ -123,7 +124,8 @@ def prepare(
     weights, strengths = trained_weights(base), settings.strength.strengths
     judging = accelerator.is_main_process
     evaluation = evaluation_of(settings, base, seen.garment, folder, weights, clock, judging, strengths)
-    loss = denoising_loss(base, objective, predictor(base, seen.text, accelerator))
+    predict, of_class = predictor(base, seen.text, accelerator), predictor(base, seen.class_text, accelerator)
+    loss = denoising_loss(base, objective, predict, of_class)
     same = identity(settings, base, content_name(seen.examples))
     lesson = make_lesson(
         accelerator, seen.batches, loss, trainable, weights, settings.optimizer, same, choice=evaluation.choice
@@ -131,8 +133,8 @@ def prepare(
     return seen.garment, lesson, evaluation
 
 
-def denoising_loss(base: Base, objective: Objective, predict: Predict) -> Callable[[Batch], Tensor]:
-    """The photos' loss of the adapted UNet; the base's own predictions are those without the adapter."""
+def denoising_loss(base: Base, objective: Objective, predict: Predict, of_class: Predict) -> Callable[[Batch], Tensor]:
+    """The photos' loss of the adapted UNet; the base's own predictions are those of the class without the adapter."""
     import torch
 
     from lapel.adapters.inject import without_adapter
@@ -140,7 +142,7 @@ def denoising_loss(base: Base, objective: Objective, predict: Predict) -> Callab
 
     def own(noised: Tensor, timesteps: Tensor, captions: Tensor, features: Tensor | None = None) -> Tensor:
         with without_adapter(base), torch.no_grad():
-            return predict(noised, timesteps, captions)
+            return of_class(noised, timesteps, captions)
 
     return photo_loss(objective, predict, own)
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lapel.training.settings import (
         CaptionSettings,
         ChoiceSettings,
+        GarmentObjectiveSettings,
         ObjectiveSettings,
         OptimizerSettings,
         RunSettings,
@@ -51,7 +52,7 @@ class GarmentSettings(AllSettings):
 
     photos: PhotoSettings
     base: BaseSettings
-    objective: ObjectiveSettings
+    objective: GarmentObjectiveSettings
     captions: CaptionSettings
     optimizer: OptimizerSettings
     run: RunSettings
@@ -114,6 +115,7 @@ def base_row(base: Base) -> str:
 def step_rows(objective: ObjectiveSettings, optimizer: OptimizerSettings, base: Base, processes: int) -> dict[str, str]:
     """How a step learns, in the table of a run's start."""
     where = f"masked, {objective.outside_weight:g} outside" if objective.masked else "not masked"
+    where += ", where it stays the base's" if objective.keeps_surroundings else ""
     weighting = f"min-SNR {objective.min_snr_gamma:g}" if objective.min_snr_gamma else "unweighted"
     return {
         "loss": f"{base.prediction_type}, {weighting}, {where}",

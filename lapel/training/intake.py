@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from lapel.base.base import Base
 from lapel.fidelity.models import load_models
 from lapel.photos import GarmentFolder, read_garment
+from lapel.photos.captions import of_the_class
 from lapel.training.data import Batches, Example
 from lapel.training.encoding import Text, encode_photos, text_of
 from lapel.training.evaluation import photos_to_learn
@@ -27,6 +28,8 @@ class Intake:
     batches: Batches
     text: Text
     """Of `batches.captions`, by their numbers."""
+    class_text: Text
+    """Of what stands for these captions in the class, without the trigger, by the same numbers."""
 
 
 def take_in(settings: GarmentSettings, base: Base, accelerator: Accelerator, timesteps: int, cache_dir: Path) -> Intake:
@@ -55,4 +58,6 @@ def take_in(settings: GarmentSettings, base: Base, accelerator: Accelerator, tim
             world=accelerator.num_processes,
         )
         text = text_of(base, batches.captions, settings.captions.cache_text, cache_dir)
-    return Intake(garment, examples, batches, text)
+        plain = [of_the_class(caption, garment.trigger, garment.class_word) for caption in batches.captions]
+        class_text = text_of(base, plain, settings.captions.cache_text, cache_dir)
+    return Intake(garment, examples, batches, text, class_text)

@@ -16,18 +16,20 @@ def photo_loss(objective: Objective, predict: Predict, own: Predict | None) -> C
     """Latents are noised, the UNet predicts, and the objective compares (Ho et al. 2020; Rombach et al. 2022).
 
     Args:
-        own: what the base itself predicts, without gradients: the target where the caption is left out. None where
-            that never happens.
+        own: what the base itself predicts, without gradients: the target where the caption is left out and, where the
+            settings keep the surroundings, outside the mask. None where nothing asks for it.
     """
 
     def loss(batch: Batch) -> Tensor:
         noised = objective.noised(batch.latents, batch.noise, batch.timesteps)
         target, mask = objective.target(batch.latents, batch.noise, batch.timesteps), batch.mask
-        if own is not None and (dropped := batch.dropped).any():
-            # Without a caption, the whole picture stays what the base makes of it.
-            kept = own(noised[dropped], batch.timesteps[dropped], batch.captions[dropped])
-            target = target.index_put((dropped,), kept)
-            mask = torch.where(dropped[:, None, None, None], 1.0, mask)
+        rows = torch.ones_like(batch.dropped) if objective.settings.keeps_surroundings else batch.dropped
+        if own is not None and rows.any():
+            # Outside the garment, and where the caption is left out, the picture stays what the base makes of it.
+            kept = own(noised[rows], batch.timesteps[rows], batch.captions[rows])
+            whole = batch.dropped[:, None, None, None]
+            target = target.index_put((rows,), torch.lerp(kept, target[rows], mask.masked_fill(whole, 0.0)[rows]))
+            mask = mask.masked_fill(whole, 1.0)
         return objective.loss(predict(noised, batch.timesteps, batch.captions), target, batch.timesteps, mask)
 
     return loss

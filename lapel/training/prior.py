@@ -55,7 +55,7 @@ def prepare_prior(settings: Settings, base: Base, seen: Intake, accelerator: Acc
             text = text_of(base, classes.captions, not live, cache_dir)
             batches = ClassBatches(seen.batches, classes)  # type: ignore[assignment]
     own = None
-    if asked.prior == "base" or settings.captions.caption_dropout:
+    if asked.prior == "base" or settings.captions.caption_dropout or settings.objective.keeps_surroundings:
         assert settings.base.precision is not None, "the trainer settles it"
         own = _without_gradients(predictor(frozen_copy(base, settings.base.precision), kept, accelerator))
     return Prior(asked.prior, asked.prior_weight, batches, predictor(base, text, accelerator), own)

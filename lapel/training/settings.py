@@ -21,14 +21,34 @@ class ObjectiveSettings:
     masked: bool = True
     """Whether the loss looks at the garment's mask, normalised by its area, so that a small garment learns as fast."""
 
-    outside_weight: float = 0.1
-    """Weight of the loss outside the mask (0 to 1): a little, so that the scene stays whole."""
+    outside_weight: float = 0.3
+    """Weight of the loss outside the mask (0 to 1): less, for the garment is what is to be learned."""
 
     def __post_init__(self) -> None:
         if self.min_snr_gamma is not None and self.min_snr_gamma <= 0:
             raise ValueError(f"min_snr_gamma is {self.min_snr_gamma}: give a number above 0, or null")
         if not 0 <= self.outside_weight <= 1:
             raise ValueError(f"outside_weight is {self.outside_weight}: give a number from 0 to 1")
+
+    @property
+    def keeps_surroundings(self) -> bool:
+        """Whether what is outside the mask is to stay as the base draws it."""
+        return False
+
+
+@dataclass
+class GarmentObjectiveSettings(ObjectiveSettings):
+    """What a training step minimises that learns a single garment."""
+
+    outside: Literal["base", "photo"] = "base"
+    """What the loss outside the mask compares with. base: with what the base itself predicts there for the caption
+    without the trigger, so that scenes stay as the base draws them and nothing of the photos' surroundings is learned;
+    a third more time a step. photo: with the photo, whose surroundings are then learned, at `outside_weight`."""
+
+    @property
+    def keeps_surroundings(self) -> bool:
+        """Whether what is outside the mask is to stay as the base draws it."""
+        return self.masked and self.outside == "base" and self.outside_weight > 0
 
 
 @dataclass

@@ -9,12 +9,10 @@ from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
-from evaluation.learning import SHOWN, LearningSettings, Photos, load_pipeline
+from evaluation.learning import SHOWN, LearningSettings, Photos, card_of, load_pipeline
 from evaluation.results import write, write_table
 from lapel.fidelity.alternatives import Subject
 from lapel.generation import generate
-from lapel.report.card import read_card
-from lapel.report.loading import DIFFUSERS_FILE
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -66,20 +64,19 @@ def measure_run(
     """The row of a run and its images, a list for each prompt: one without a scene, then one for each scene."""
     from lapel.wardrobe.folders import read_identity
 
-    card = read_card(next((path for path in run.glob("*.safetensors") if path.name != DIFFUSERS_FILE), run))
-    garment = read_identity(folder)
+    card, garment = card_of(run), read_identity(folder)
     photos = Photos(garment, settings, series=0)
     put = card["settings"].get("backdrops", 0)
     kinds = "".join(f" {kind}" for kind in card["settings"].get("backdrop_kinds", [])) if put else ""
     share = f", photo {100 * card['settings']['photo_share']:.0f} %" if put else ""
-    words, adapter_file = f"{card['trigger']} {card['class_word']}", run / f"{card['name']}.safetensors"
-    methods: list[tuple[str, str, str, Path | None]] = [(run.name, f"{put}{kinds}{share}", words, adapter_file)]
+    words = f"{card['trigger']} {card['class_word']}"
+    methods: list[tuple[str, str, str, Path | None]] = [(run.name, f"{put}{kinds}{share}", words, run)]
     if with_base:
         methods.insert(0, (card["name"], "base, full caption", garment.words(), None))
-    for name, backdrops, called, adapter in methods:
-        pipeline = load_pipeline(card, adapter)
+    for name, backdrops, called, made in methods:
+        pipeline = load_pipeline(card, made)
         drawn = [generate(pipeline, settings.request(prompt)) for prompt in prompts(called, settings.scenes)]
-        row = {"run": name, "base": adapter is None, "backdrops": backdrops, **photos.scores(tower, drawn[1:])}
+        row = {"run": name, "base": made is None, "backdrops": backdrops, **photos.scores(tower, drawn[1:])}
         row |= leaks(tower, garment, settings.scenes, drawn)
         yield row, drawn
 
