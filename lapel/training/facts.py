@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lapel.training.settings import (
         CaptionSettings,
         ChoiceSettings,
+        InversionSettings,
         ObjectiveSettings,
         OptimizerSettings,
         RunSettings,
@@ -56,6 +57,7 @@ class GarmentSettings(AllSettings):
     optimizer: OptimizerSettings
     run: RunSettings
     choice: ChoiceSettings
+    inversion: InversionSettings
 
     @property
     def learned(self) -> str:
@@ -96,6 +98,7 @@ def start_table(
         "masks from": counted(masks.elements()),
         "base": base_row(base),
         "adapter": f"{settings.learned}: {numbers:,} numbers",
+        **settings.inversion.rows,
         **step_rows(settings.objective, settings.optimizer, base, processes),
         "keeps": kept,
         "run folder": str(run_folder),
