@@ -193,7 +193,7 @@ def export(
     with clock.phase("report"):
         facts = with_kind(card_facts(settings, garment, base, files, clock.seconds, chosen), settings)
         files += write_run(folder.path, facts, preview)
-    print(ending(reading_lines(readings), [*files, folder.samples / "sheet.png"], chosen, clock))
+    print(ending(reading_lines(readings), [*files, folder.samples / "sheet.png"], chosen, clock, facts["peak_memory"]))
 
 
 if __name__ == "__main__":

@@ -171,7 +171,7 @@ def export(
     with clock.phase("report"):
         facts = card_facts(settings, garment, base, files, clock.seconds, chosen)
         files += write_run(folder.path, facts, preview)
-    print(ending(proof, [*files, folder.samples / "sheet.png"], chosen, clock))
+    print(ending(proof, [*files, folder.samples / "sheet.png"], chosen, clock, facts["peak_memory"]))
 
 
 if __name__ == "__main__":
