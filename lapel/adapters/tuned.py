@@ -22,12 +22,16 @@ from lapel.adapters.names import layer_modules, names_of
 from lapel.adapters.read import Adapter, read_adapter
 from lapel.adapters.verify import Reading
 from lapel.base.base import Base
+from lapel.base.families import FAMILIES, TINY_TEXT_WIDTH
 from lapel.base.load import load_base
-from lapel.base.save import save_folder, save_single_file
+from lapel.base.save import save_folder, save_single_file, single_file_tensors
 from lapel.base.settings import BaseSettings
+from lapel.base.weights import open_weights
 
 FOLDER = "diffusers"
 LORA_SUFFIX = "-lora.safetensors"
+WIDTHS = {TINY_TEXT_WIDTH, *(family.text_width for family in FAMILIES.values())}
+"""Numbers per token of text, by which the family of a single file is told."""
 STORED = torch.float16
 """Precision of what is written; every reader takes it."""
 
@@ -76,7 +80,10 @@ def save_tuned(
     save_single_file(whole, file, STORED, facts)
     shutil.rmtree(inner, ignore_errors=True)
     save_folder(whole, inner, STORED)
-    readings = [_read_base(path, base.clip_skip, whole, probe, *outputs) for path in (file, inner)]
+    read_file = _read_base if whole.unet.config.cross_attention_dim in WIDTHS else _read_tensors
+    readings = [
+        read(path, base.clip_skip, whole, probe, *outputs) for path, read in ((file, read_file), (inner, _read_base))
+    ]
     return [file, inner, *([small] if rank else [])], [*readings, *lora]
 
 
@@ -163,6 +170,21 @@ def put_into(base: Base, whole: Base) -> None:
 
 def _parts(base: Base) -> dict[str, Any]:
     return {**base.models, "vae": base.vae}
+
+
+def _read_tensors(path: Path, clip_skip: int, whole: Base, probe: Probe, trained: Tensor, bare: Tensor) -> Reading:
+    """A single file of a base that is thinner than any published one, so that no loader tells its family.
+
+    Raises:
+        RuntimeError: a tensor is not the trained one in the stored precision, to the bit.
+    """
+    file, wanted = open_weights(path), single_file_tensors(whole)
+    found = file.read(file.shapes)
+    odd = sorted(name for name in found.keys() | wanted.keys() if name not in found or name not in wanted)
+    odd += [name for name, value in found.items() if name in wanted and not value.equal(wanted[name].to(STORED))]
+    if odd:
+        raise RuntimeError(f"{path}: {odd[0]} is not what was trained")
+    return Reading(path.name, "tensors", len(found), 0.0, *relative(None, trained, bare))
 
 
 def _read_base(path: Path, clip_skip: int, whole: Base, probe: Probe, trained: Tensor, bare: Tensor) -> Reading:
