@@ -20,7 +20,7 @@ from lapel.errors import UserError, run_program
 from lapel.files import require_writable, sha256, written_whole
 from lapel.generation import GarmentPhotos, Provenance, Request, WearSettings, WornAdapter, generate, save_image
 from lapel.quiet import quiet
-from lapel.report.card import read_base_card, read_card
+from lapel.report.card import read_base_card, read_card, word_file
 from lapel.report.encoder_card import read_encoder_facts
 from lapel.report.loading import weight_of
 from lapel.settings import read_settings
@@ -50,7 +50,7 @@ def main() -> None:
         vae=settings.vae or (card.get("vae") if files else None),
         clip_skip=settings.clip_skip or card.get("clip_skip", 1),
         precision=settings.precision,
-        embedding=settings.embedding,
+        embedding=[*settings.embedding, *words_of(settings, cards or [card], files or [file])],
     )
     check_base(base_settings)
     require_writable(settings.output_dir)
@@ -96,6 +96,13 @@ def shown(settings: WearSettings) -> str:
         return ""
     photos = " and ".join(photo.name for photo in settings.garment_photo)
     return f"{settings.encoder.stem} {settings.encoder_weight:g} of {photos}"
+
+
+def words_of(settings: WearSettings, cards: list[Card], files: list[Path]) -> list[Path]:
+    """The files of triggers that were learned as words, beside what was made, unless they are given already."""
+    found = (word_file(card, file.parent) for card, file in zip(cards, files, strict=True))
+    given = {path.name for path in settings.embedding}
+    return list(dict.fromkeys(file for file in found if file is not None and file.name not in given))
 
 
 def with_garment(prompt: str, card: Card, adapter: Path) -> str:

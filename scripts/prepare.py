@@ -24,6 +24,7 @@ from lapel.training.settings import (
     CaptionSettings,
     ChoiceSettings,
     GarmentObjectiveSettings,
+    InversionSettings,
     OptimizerSettings,
     PriorSettings,
     RunSettings,
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
 OF_TRAINING = (
     *(AdapterSettings, TuningSettings, PriorSettings, GarmentObjectiveSettings, CaptionSettings),
-    *(OptimizerSettings, RunSettings, ChoiceSettings, StrengthSettings),
+    *(OptimizerSettings, RunSettings, ChoiceSettings, StrengthSettings, InversionSettings),
 )
 """What else a preset holds; nothing of it changes what the photos look like."""
 

@@ -18,6 +18,7 @@ from lapel.base.settings import BaseSettings
 from lapel.errors import run_program
 from lapel.files import require_writable
 from lapel.photos import GarmentFolder, PhotoSettings, check_garment_dir
+from lapel.photos.folder import DEFAULT_TRIGGER
 from lapel.quiet import quiet
 from lapel.settings import read_settings
 from lapel.training.clock import Clock
@@ -28,6 +29,7 @@ from lapel.training.settings import (
     CaptionSettings,
     ChoiceSettings,
     GarmentObjectiveSettings,
+    InversionSettings,
     OptimizerSettings,
     PriorSettings,
     RunSettings,
@@ -51,7 +53,7 @@ if TYPE_CHECKING:
 CLASSES = (
     *(PhotoSettings, BaseSettings, GarmentObjectiveSettings, CaptionSettings),
     *(OptimizerSettings, RunSettings, ChoiceSettings),
-    *(TuningSettings, PriorSettings),
+    *(InversionSettings, TuningSettings, PriorSettings),
 )
 
 
@@ -62,6 +64,7 @@ def main() -> None:
     settings.require_sound()
     check_worn(settings.base)
     listing = check_garment_dir(settings.photos)
+    settings.photos.trigger = settings.inversion.trigger(listing.trigger, DEFAULT_TRIGGER, listing.name)
     folder = RunFolder(settings.run.output_dir or Path("runs") / f"{listing.name}-dreambooth")
     require_writable(folder.path)
     checkpoint = folder.checkpoint_to_resume(settings.run)
@@ -121,7 +124,7 @@ def prepare(
 
     objective = Objective(base.scheduler, settings.objective).to(base.device)
     cache_dir, tuning = cache_folder(settings.run.cache_dir), settings.tuning
-    seen = take_in(settings, base, accelerator, objective.timesteps, cache_dir)
+    seen = take_in(settings, base, objective, accelerator, folder, clock, cache_dir)
     prior = prepare_prior(settings, base, seen, accelerator, cache_dir)
     groups, rates = tune(base, settings.optimizer.learning_rate, tuning.text_encoder_learning_rate)
     if settings.captions.cache_text:
@@ -179,6 +182,7 @@ def export(
     from lapel.adapters.verify import reading_lines
     from lapel.report import thumbnail, write_run
     from lapel.training.evaluation import ending
+    from lapel.training.inversion import kept_word
 
     with clock.phase("export"):
         metadata = file_metadata(settings, garment, base, sum(clock.seconds.values()))
@@ -186,10 +190,11 @@ def export(
         metadata["modelspec.thumbnail"] = thumbnail(preview, garment.photos[0]["image"])
         name, rank = file_name(garment.name), settings.tuning.extract_rank
         files, readings = save_tuned(base, settings.base, folder.path, name, metadata, rank)
+        files += kept_word(settings, base, folder.path)
     with clock.phase("report"):
         facts = with_kind(card_facts(settings, garment, base, files, clock.seconds, chosen), settings)
         files += write_run(folder.path, facts, preview)
-    print(ending(reading_lines(readings), [*files, folder.samples / "sheet.png"], chosen, clock))
+    print(ending(reading_lines(readings), [*files, folder.samples / "sheet.png"], chosen, clock, facts["peak_memory"]))
 
 
 if __name__ == "__main__":

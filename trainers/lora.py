@@ -18,6 +18,7 @@ from lapel.base.settings import BaseSettings
 from lapel.errors import UserError, run_program
 from lapel.files import require_writable
 from lapel.photos import GarmentFolder, PhotoSettings, check_garment_dir
+from lapel.photos.folder import DEFAULT_TRIGGER
 from lapel.quiet import quiet
 from lapel.settings import read_settings
 from lapel.training.clock import Clock
@@ -28,6 +29,7 @@ from lapel.training.settings import (
     CaptionSettings,
     ChoiceSettings,
     GarmentObjectiveSettings,
+    InversionSettings,
     OptimizerSettings,
     RunSettings,
     StrengthSettings,
@@ -48,7 +50,7 @@ if TYPE_CHECKING:
 CLASSES = (
     *(PhotoSettings, BaseSettings, GarmentObjectiveSettings, CaptionSettings),
     *(OptimizerSettings, RunSettings, ChoiceSettings),
-    *(AdapterSettings, StrengthSettings),
+    *(InversionSettings, AdapterSettings, StrengthSettings),
 )
 
 
@@ -60,6 +62,7 @@ def main() -> None:
         raise UserError("--blocks names a text encoder, which --cache_text gives up: add --cache_text false")
     check_worn(settings.base)
     listing = check_garment_dir(settings.photos)
+    settings.photos.trigger = settings.inversion.trigger(listing.trigger, DEFAULT_TRIGGER, listing.name)
     folder = RunFolder(settings.run.output_dir or Path("runs") / listing.name)
     require_writable(folder.path)
     checkpoint = folder.checkpoint_to_resume(settings.run)
@@ -116,7 +119,7 @@ def prepare(
     from lapel.training.predict import predictor
 
     objective = Objective(base.scheduler, settings.objective).to(base.device)
-    seen = take_in(settings, base, accelerator, objective.timesteps, cache_folder(settings.run.cache_dir))
+    seen = take_in(settings, base, objective, accelerator, folder, clock, cache_folder(settings.run.cache_dir))
     if settings.captions.cache_text:
         base.release_encoders()
 
@@ -156,6 +159,7 @@ def export(
     from lapel.adapters.verify import reading_lines, verify_adapter
     from lapel.report import thumbnail, write_run
     from lapel.training.evaluation import ending
+    from lapel.training.inversion import kept_word
 
     with clock.phase("export"):
         metadata = file_metadata(settings, garment, base, sum(clock.seconds.values()))
@@ -165,10 +169,11 @@ def export(
         if not base.text_encoders:
             reload_fused_encoders(base, settings.base)
         proof = reading_lines(verify_adapter(base, files))
+        files += kept_word(settings, base, folder.path)
     with clock.phase("report"):
         facts = card_facts(settings, garment, base, files, clock.seconds, chosen)
         files += write_run(folder.path, facts, preview)
-    print(ending(proof, [*files, folder.samples / "sheet.png"], chosen, clock))
+    print(ending(proof, [*files, folder.samples / "sheet.png"], chosen, clock, facts["peak_memory"]))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from lapel.adapters.combine import Size, resized
-from lapel.adapters.compare import OUTPUT_NOISE, Probe, fresh_copy, relative
+from lapel.adapters.compare import OUTPUT_NOISE, Probe, relative
 from lapel.adapters.export import LEFT_OUT, base_metadata, write_adapter
 from lapel.adapters.fuse import load_fused_base
 from lapel.adapters.layers import Layers, change, weights_of
@@ -22,12 +22,16 @@ from lapel.adapters.names import layer_modules, names_of
 from lapel.adapters.read import Adapter, read_adapter
 from lapel.adapters.verify import Reading
 from lapel.base.base import Base
+from lapel.base.families import FAMILIES, TINY_TEXT_WIDTH
 from lapel.base.load import load_base
-from lapel.base.save import save_folder, save_single_file
+from lapel.base.save import save_folder, save_single_file, single_file_tensors
 from lapel.base.settings import BaseSettings
+from lapel.base.weights import open_weights
 
 FOLDER = "diffusers"
 LORA_SUFFIX = "-lora.safetensors"
+WIDTHS = {TINY_TEXT_WIDTH, *(family.text_width for family in FAMILIES.values())}
+"""Numbers per token of text, by which the family of a single file is told."""
 STORED = torch.float16
 """Precision of what is written; every reader takes it."""
 
@@ -62,23 +66,24 @@ def save_tuned(
     exact = dataclasses.replace(settings, precision="fp32", embedding=[])
     original = load_fused_base(exact)
     probe = Probe(original, bool(base.text_encoders))
-    trained, bare = probe.outputs(base), probe.outputs(original)
+    outputs = probe.outputs(base), probe.outputs(original)
     facts = {**base_metadata(base), **metadata}
     file, inner, small = folder / f"{name}.safetensors", folder / FOLDER, folder / f"{name}{LORA_SUFFIX}"
     lora = []
     if rank:
         extracted = extract(base, original, rank)
         _write_lora(small, original, extracted, facts)
-        lora.append(_read_lora(small, original, extracted, probe, trained, bare))
-    # As long as it is whole: what clip skip leaves out belongs to the checkpoint.
+        lora.append(_read_lora(small, original, extracted, probe, *outputs))
+    # What clip skip leaves out belongs to the checkpoint.
     whole = original if base.clip_skip == 1 else load_fused_base(dataclasses.replace(exact, clip_skip=1))
     put_into(base, whole)
-    wanted = {part: _stored(model) for part, model in _parts(whole).items()}
     save_single_file(whole, file, STORED, facts)
     shutil.rmtree(inner, ignore_errors=True)
     save_folder(whole, inner, STORED)
-    skip = base.clip_skip
-    readings = [_read_base(path, skip, wanted, probe, trained, bare) for path in (file, inner)]
+    read_file = _read_base if whole.unet.config.cross_attention_dim in WIDTHS else _read_tensors
+    readings = [
+        read(path, base.clip_skip, whole, probe, *outputs) for path, read in ((file, read_file), (inner, _read_base))
+    ]
     return [file, inner, *([small] if rank else [])], [*readings, *lora]
 
 
@@ -126,13 +131,12 @@ def _write_lora(path: Path, original: Base, extracted: Extracted, facts: Mapping
 def _read_lora(
     path: Path, original: Base, extracted: Extracted, probe: Probe, trained: Tensor, bare: Tensor
 ) -> Reading:
-    """The LoRA, worn by the base that it was extracted from.
+    """The LoRA, worn by the base that it was extracted from, which wears it from now on.
 
     Raises:
         RuntimeError: the file has other layers than were extracted, or one differs by more than rounding.
     """
-    fresh = fresh_copy(original)
-    read, modules = read_adapter(path, names_of(original.family, original.models)), layer_modules(fresh.models)
+    read, modules = read_adapter(path, names_of(original.family, original.models)), layer_modules(original.models)
     if read.layers.keys() != extracted.layers.keys():
         raise RuntimeError(f"{path}: {len(read.layers)} layers read back, {len(extracted.layers)} extracted")
     worst = 0.0
@@ -145,13 +149,19 @@ def _read_lora(
     if not worst <= 16 * torch.finfo(STORED).eps:
         raise RuntimeError(f"{path}: a layer is not what was extracted (off by {worst:.2%})")
     merge(read, modules)
-    compared = relative(probe.outputs(fresh), trained, bare)
+    compared = relative(probe.outputs(original), trained, bare)
     return Reading(path.name, "merged", len(read.layers), worst, *compared, extracted.left_out)
 
 
+@torch.no_grad()
 def put_into(base: Base, whole: Base) -> None:
-    """Put the trained weights into a base of the same build, which may have more layers (clip skip) and fewer words."""
-    whole.unet.load_state_dict({name: value.float() for name, value in base.unet.state_dict().items()})
+    """Put the trained weights into a base of the same build, in the precision that is stored.
+
+    That base may have more layers (clip skip) and fewer words.
+    """
+    for model in _parts(whole).values():
+        model.to(STORED)
+    whole.unet.load_state_dict(base.unet.state_dict())
     for encoder, own in zip(base.text_encoders, whole.text_encoders, strict=False):
         wanted = {name: value.shape for name, value in own.state_dict().items()}
         state = {name: value[: wanted[name][0]] for name, value in encoder.state_dict().items()}
@@ -162,30 +172,40 @@ def _parts(base: Base) -> dict[str, Any]:
     return {**base.models, "vae": base.vae}
 
 
-def _stored(model: Any) -> dict[str, Tensor]:
-    """What a file holds of a model."""
-    return {name: value.detach().clone().to(STORED) for name, value in model.state_dict().items()}
+def _read_tensors(path: Path, clip_skip: int, whole: Base, probe: Probe, trained: Tensor, bare: Tensor) -> Reading:
+    """A single file of a base that is thinner than any published one, so that no loader tells its family.
+
+    Raises:
+        RuntimeError: a tensor is not the trained one in the stored precision, to the bit.
+    """
+    file, wanted = open_weights(path), single_file_tensors(whole)
+    found = file.read(file.shapes)
+    odd = sorted(name for name in found.keys() | wanted.keys() if name not in found or name not in wanted)
+    odd += [name for name, value in found.items() if name in wanted and not value.equal(wanted[name].to(STORED))]
+    if odd:
+        raise RuntimeError(f"{path}: {odd[0]} is not what was trained")
+    return Reading(path.name, "tensors", len(found), 0.0, *relative(None, trained, bare))
 
 
-def _read_base(
-    path: Path, clip_skip: int, wanted: Mapping[str, Mapping[str, Tensor]], probe: Probe, trained: Tensor, bare: Tensor
-) -> Reading:
+def _read_base(path: Path, clip_skip: int, whole: Base, probe: Probe, trained: Tensor, bare: Tensor) -> Reading:
     """A checkpoint, loaded as any base is.
 
     Raises:
-        RuntimeError: a weight is not the trained one in fp16, to the bit, or the output is another.
+        RuntimeError: a weight is not the trained one in the stored precision, to the bit, or the output is another.
     """
-    read = load_base(BaseSettings(base=str(path), precision="fp32"))
+    read = load_base(BaseSettings(base=str(path), precision="fp16"))
     count = 0
     for part, model in _parts(read).items():
-        found = _stored(model)
-        odd = [name for name in wanted[part] if name not in found or not found[name].equal(wanted[part][name])]
-        if odd or found.keys() != wanted[part].keys():
-            first = (odd or sorted(found.keys() ^ wanted[part].keys()))[0]
+        found, wanted = model.state_dict(), _parts(whole)[part].state_dict()
+        odd = [name for name in wanted if name not in found or not found[name].to(STORED).equal(wanted[name])]
+        if odd or found.keys() != wanted.keys():
+            first = (odd or sorted(found.keys() ^ wanted.keys()))[0]
             raise RuntimeError(f"{path}: {part}'s {first} is not what was trained")
         count += len(found)
     if clip_skip > 1:
-        read = load_base(BaseSettings(base=str(path), precision="fp32", clip_skip=clip_skip))
+        read = load_base(BaseSettings(base=str(path), precision="fp16", clip_skip=clip_skip))
+    for model in read.models.values():
+        model.float()
     error, effect = relative(probe.outputs(read), trained, bare)
     assert error is not None, "it was run"
     if not error <= 0.02 * effect + OUTPUT_NOISE[STORED]:

@@ -27,7 +27,8 @@ class Reading:
 
     file: str
     way: str
-    """`merged`: by the formula into the base's weights; `diffusers`: by `load_lora_weights`; `base`: as one."""
+    """`merged`: by the formula into the base's weights; `diffusers`: by `load_lora_weights`; `base`: as one;
+    `tensors`: by name, of a base that no loader knows."""
     layers: int
     layer_error: float
     """The worst layer's |read - trained| as a share of what rounding to the file's precision allows; at most 1."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from lapel.base.weights import PICKLES, open_weights, read_header, read_pickle
 from lapel.errors import UserError
-from lapel.files import sha256
+from lapel.files import save_tensors, sha256
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -110,15 +110,48 @@ def embed(base: Base, paths: Iterable[Path]) -> None:
     base.embeddings = {}
     for path in paths:
         embedding = read_embedding(path)
-        _require_fit(base, embedding)
-        pipeline = base.pipeline("inpaint" if base.inpainting else "text2img")
-        for tokenizer, encoder, vectors in zip(base.tokenizers, base.text_encoders, embedding.vectors, strict=True):
-            encoder.resize_token_embeddings(len(tokenizer) + len(vectors), mean_resizing=False)
-            pipeline.load_textual_inversion(
-                vectors.to(encoder.dtype), token=embedding.word, tokenizer=tokenizer, text_encoder=encoder
-            )
-            encoder.requires_grad_(False)
+        teach(base, embedding)
         base.embeddings[embedding.word] = sha256(path)
+
+
+def teach(base: Base, embedding: Embedding) -> None:
+    """Teach a base's tokenizers and text encoders one word.
+
+    Raises:
+        UserError: it is made for another family, or the base knows the word already.
+    """
+    _require_fit(base, embedding)
+    pipeline = base.pipeline("inpaint" if base.inpainting else "text2img")
+    for tokenizer, encoder, vectors in zip(base.tokenizers, base.text_encoders, embedding.vectors, strict=True):
+        encoder.resize_token_embeddings(len(tokenizer) + len(vectors), mean_resizing=False)
+        pipeline.load_textual_inversion(
+            vectors.to(encoder.dtype), token=embedding.word, tokenizer=tokenizer, text_encoder=encoder
+        )
+        encoder.requires_grad_(False)
+
+
+def knows(base: Base, word: str) -> bool:
+    """Whether a word is a single token of the base's already, or that of a textual inversion."""
+    known = base.tokenizers[0].get_vocab()
+    return any(name in known for name in (word, f"{word}_1", f"{word}</w>"))
+
+
+def rows_of(tokenizer: Any, word: str) -> list[int]:
+    """The numbers of the tokens that a taught word stands for."""
+    known = tokenizer.get_added_vocab()
+    names = [word, *(f"{word}_{number}" for number in range(1, _MOST))]
+    return [known[name] for name in names if name in known]
+
+
+def save_embedding(path: Path, word: str, vectors: list[Tensor]) -> None:
+    """Write a textual inversion that WebUI, ComfyUI and diffusers read; the file's stem should be the word.
+
+    Args:
+        vectors: (n, width) for each text encoder of the base.
+    """
+    names = _SDXL if len(vectors) == 2 else (word,)
+    tensors = {name: vector.detach().float().cpu().contiguous() for name, vector in zip(names, vectors, strict=True)}
+    save_tensors(path, tensors, {"format": "pt"})
 
 
 def _require_fit(base: Base, embedding: Embedding) -> None:
@@ -127,6 +160,5 @@ def _require_fit(base: Base, embedding: Embedding) -> None:
     if found != widths:
         wide, wanted = (" and ".join(map(str, sizes)) for sizes in (found, widths))
         raise UserError(f"{embedding.path}: {wide} numbers wide, where this {base.family.title} base has {wanted}")
-    known = base.tokenizers[0].get_vocab()
-    if embedding.word in known or f"{embedding.word}_1" in known or f"{embedding.word}</w>" in known:
+    if knows(base, embedding.word):
         raise UserError(f"{embedding.path}: the base knows a word '{embedding.word}' already; rename the file")

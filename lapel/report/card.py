@@ -15,7 +15,7 @@ from lapel.base.weights import read_header
 from lapel.errors import UserError
 from lapel.files import written_whole
 from lapel.report.embed import environment, in_words
-from lapel.report.loading import DIFFUSERS_FILE, example_prompt, is_checkpoint, ways_to_load, weight_of
+from lapel.report.loading import DIFFUSERS_FILE, example_prompt, has_word, is_checkpoint, ways_to_load, weight_of
 from lapel.report.samples import last_images
 from lapel.report.scores import score_table
 
@@ -152,6 +152,12 @@ def read_base_card(base: str) -> dict[str, Any]:
     card = _card_in(path.parent) if path.exists() else None
     ours = card is not None and is_checkpoint(card) and path.name in map(str, card.get("files", []))
     return card if card is not None and ours else {}
+
+
+def word_file(card: Mapping[str, Any], folder: Path) -> Path | None:
+    """The file of the trigger, where it was learned as a word and lies beside what was made."""
+    file = folder / f"{card.get('trigger')}.safetensors"
+    return file if has_word(card) and file.is_file() else None
 
 
 def _read_header(adapter: Path) -> dict[str, Any]:

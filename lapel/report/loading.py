@@ -41,7 +41,30 @@ def is_checkpoint(card: Mapping[str, Any]) -> bool:
 
 def ways_to_load(card: Mapping[str, Any]) -> list[Loading]:
     """One entry for each front end, with the card's own names filled in."""
-    return _checkpoint_ways(card) if is_checkpoint(card) else _adapter_ways(card)
+    ways = _checkpoint_ways(card) if is_checkpoint(card) else _adapter_ways(card)
+    return [*ways, _word_way(card)] if has_word(card) else ways
+
+
+def has_word(card: Mapping[str, Any]) -> bool:
+    """Whether the trigger is the word of a textual inversion, without whose file it means nothing."""
+    return card.get("trigger") in (card.get("embeddings") or {})
+
+
+def _word_way(card: Mapping[str, Any]) -> Loading:
+    word = card["trigger"]
+    file = f"{word}{KOHYA_SUFFIX}"
+    steps = (
+        f"{word} is a word that was learned, and every front end needs its file: put {file} into embeddings (WebUI, "
+        f"Forge) or models/embeddings (ComfyUI, where it is written embedding:{word}), add it in InvokeAI's Model "
+        "Manager; in diffusers:"
+    )
+    if card["family"] != "sdxl":
+        return Loading("The word", steps, f'pipeline.load_textual_inversion("{file}", token="{word}")', file)
+    lines = ["from safetensors.torch import load_file", "", f'word = load_file("{file}")']
+    for name, end in (("clip_l", ""), ("clip_g", "_2")):
+        parts = f"text_encoder=pipeline.text_encoder{end}, tokenizer=pipeline.tokenizer{end}"
+        lines.append(f'pipeline.load_textual_inversion(word["{name}"], token="{word}", {parts})')
+    return Loading("The word", steps, "\n".join(lines), file)
 
 
 def _checkpoint_ways(card: Mapping[str, Any]) -> list[Loading]:

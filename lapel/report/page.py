@@ -76,6 +76,8 @@ def _facts(run: Run) -> Iterator[tuple[str, str]]:
         yield "views seen", ", ".join(views)
     if seconds := run.card.get("seconds"):
         yield "time", duration(sum(seconds.values()))
+    if memory := run.card.get("peak_memory"):
+        yield "most memory", f"{memory / 1e9:.2f} GB"
 
 
 def _views(run: Run) -> list[str]:

@@ -134,11 +134,14 @@ def evaluation_of(
     return Evaluation(base, settings.base, samples, judge, chosen, clock, strengths, average)
 
 
-def ending(proof: Sequence[str], files: Sequence[Path], chosen: Mapping[str, Any], clock: Clock) -> str:
-    """What a run says at its end: how its files compare, where they are, what was chosen, and where the time went."""
+def ending(proof: Sequence[str], files: Sequence[Path], chosen: Mapping[str, Any], clock: Clock, memory: int) -> str:
+    """What a run says at its end: how its files compare, where they are, what was chosen, and what it took.
+
+    `memory` is the most that was in use at once, in bytes.
+    """
     paths = [str(path) for path in files if path.exists()]
     time = f"time: {clock.words()}, {clock.share(*PHASES):.0%} of it to look and choose"
-    return "\n".join(["", *proof, "", *paths, f"\n{choice_words(chosen)}{time}"])
+    return "\n".join(["", *proof, "", *paths, f"\n{choice_words(chosen)}{time}", f"most memory: {memory / 1e9:.2f} GB"])
 
 
 def choice_words(chosen: Mapping[str, Any]) -> str:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         CaptionSettings,
         ChoiceSettings,
         GarmentObjectiveSettings,
+        InversionSettings,
         ObjectiveSettings,
         OptimizerSettings,
         RunSettings,
@@ -57,6 +58,7 @@ class GarmentSettings(AllSettings):
     optimizer: OptimizerSettings
     run: RunSettings
     choice: ChoiceSettings
+    inversion: InversionSettings
 
     @property
     def learned(self) -> str:
@@ -97,6 +99,7 @@ def start_table(
         "masks from": counted(masks.elements()),
         "base": base_row(base),
         "adapter": f"{settings.learned}: {numbers:,} numbers",
+        **settings.inversion.rows,
         **step_rows(settings.objective, settings.optimizer, base, processes),
         "keeps": kept,
         "run folder": str(run_folder),

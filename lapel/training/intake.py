@@ -10,10 +10,14 @@ from lapel.base.base import Base
 from lapel.fidelity.models import load_models
 from lapel.photos import GarmentFolder, read_garment
 from lapel.photos.captions import of_the_class
+from lapel.training.clock import Clock
 from lapel.training.data import Batches, Example
 from lapel.training.encoding import Text, encode_photos, text_of
 from lapel.training.evaluation import photos_to_learn
 from lapel.training.facts import GarmentSettings
+from lapel.training.inversion import learn_word
+from lapel.training.objective import Objective
+from lapel.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -32,14 +36,21 @@ class Intake:
     """Of what stands for these captions in the class, without the trigger, by the same numbers."""
 
 
-def take_in(settings: GarmentSettings, base: Base, accelerator: Accelerator, timesteps: int, cache_dir: Path) -> Intake:
+def take_in(
+    settings: GarmentSettings,
+    base: Base,
+    objective: Objective,
+    accelerator: Accelerator,
+    folder: RunFolder,
+    clock: Clock,
+    cache_dir: Path,
+) -> Intake:
     """Photos become latents and captions embeddings, each once; the first process fills the caches, the others read.
 
-    Args:
-        timesteps: how many the objective has.
+    Between the two, the trigger is learned where the settings ask for that.
 
     Raises:
-        UserError: every photo that is unfit.
+        UserError: every photo that is unfit; a trigger that cannot be learned.
     """
     with accelerator.main_process_first():
         resolution = settings.photos.resolution or base.resolution
@@ -51,12 +62,16 @@ def take_in(settings: GarmentSettings, base: Base, accelerator: Accelerator, tim
             caption_dropout=settings.captions.caption_dropout,
             seed=settings.optimizer.seed,
             batch_size=settings.optimizer.batch_size,
-            timesteps=timesteps,
+            timesteps=objective.timesteps,
             photo_share=settings.photos.photo_share,
             device=base.device,
             rank=accelerator.process_index,
             world=accelerator.num_processes,
         )
+    if settings.inversion.inversion_steps:
+        with clock.phase("inversion"):
+            learn_word(settings, base, objective, garment, batches, accelerator, cache_dir, folder.path)
+    with accelerator.main_process_first():
         text = text_of(base, batches.captions, settings.captions.cache_text, cache_dir)
         plain = [of_the_class(caption, garment.trigger, garment.class_word) for caption in batches.captions]
         class_text = text_of(base, plain, settings.captions.cache_text, cache_dir)

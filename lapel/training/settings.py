@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -258,6 +259,41 @@ class PriorSettings:
             return f"the base's own output, weight {self.prior_weight:g}, on {prompt} and outside the garment"
         drawn = f"{self.class_steps} steps, guidance {self.class_guidance:g}"
         return f"{self.class_images} class images, weight {self.prior_weight:g}, of {prompt} ({drawn})"
+
+
+@dataclass
+class InversionSettings:
+    """Textual inversion (Gal et al., 2022) of the trigger, before anything else learns: pivotal tuning."""
+
+    inversion_steps: int = 0
+    """Steps in which the trigger's own vectors learn, and nothing else; 0 for none. The word is saved beside what is
+    learned then, as a file that must be worn with it. A few hundred are enough."""
+
+    inversion_learning_rate: float = 5e-3
+    """Rate of the vectors: far above that of weights."""
+
+    inversion_vectors: int = 2
+    """How many tokens the trigger then stands for (1 to 75)."""
+
+    def __post_init__(self) -> None:
+        if self.inversion_steps < 0:
+            raise ValueError(f"inversion_steps is {self.inversion_steps}: give a number of steps, or 0 for none")
+        if self.inversion_learning_rate <= 0:
+            raise ValueError(f"inversion_learning_rate is {self.inversion_learning_rate}: give a number above 0")
+        if not 1 <= self.inversion_vectors <= 75:
+            raise ValueError(f"inversion_vectors is {self.inversion_vectors}: give a number from 1 to 75")
+
+    def trigger(self, listed: str, default: str, name: str) -> str:
+        """The trigger as it is listed; where a word is learned, which must be new, the default becomes `emb-<name>`."""
+        if not self.inversion_steps or listed != default:
+            return listed
+        return "emb-" + (re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "garment")
+
+    @property
+    def rows(self) -> dict[str, str]:
+        """What the table of a run's start says of it."""
+        learned = f"{self.inversion_vectors} vectors, {self.inversion_steps} steps at {self.inversion_learning_rate:g}"
+        return {"trigger": f"learned first, as {learned}"} if self.inversion_steps else {}
 
 
 def with_preset(argv: list[str], preset: str) -> list[str]:

@@ -15,6 +15,7 @@ from lapel.base.settings import BaseSettings
 from lapel.errors import UserError
 from lapel.fidelity.alternatives import Subject, read_right
 from lapel.generation import Request, generate
+from lapel.report.card import word_file
 from lapel.report.loading import KOHYA_SUFFIX, is_checkpoint, weight_of
 from lapel.report.run import read_run
 
@@ -145,9 +146,10 @@ def load_pipeline(card: Mapping[str, Any], run: Path | None) -> Any:
     from lapel.base.load import load_base
 
     made = None if run is None else run / f"{card['name']}{KOHYA_SUFFIX}"
+    word = None if run is None else word_file(card, run)
     if made is not None and is_checkpoint(card):
-        return load_base(BaseSettings(base=str(made))).pipeline()
-    pipeline = load_base(BaseSettings(base=card["base"])).pipeline()
+        return load_base(BaseSettings(base=str(made), embedding=[word] if word else [])).pipeline()
+    pipeline = load_base(BaseSettings(base=card["base"], embedding=[word] if word else [])).pipeline()
     if made is not None:
         wear(pipeline, [(made, weight_of(card))])
     return pipeline

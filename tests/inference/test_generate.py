@@ -67,6 +67,20 @@ def test_images_at_the_cards_weight_sheet_and_settings(adapter: Path, tmp_path: 
     assert worn != bare
 
 
+def test_a_fine_tuned_checkpoint_draws_alone_with_the_word_that_it_learned(adapter: Path, tmp_path: Path) -> None:
+    base = load_base(BaseSettings(base=str(adapter.parent / "base"), precision="fp32"))
+    save_single_file(base, tmp_path / "tee.safetensors")
+    save_file({"emb-tee": torch.randn(2, 192)}, tmp_path / "emb-tee.safetensors")
+    facts = {"kind": "dreambooth", "name": "tee", "trigger": "emb-tee", "class_word": "t-shirt", "family": "sd15"}
+    of_base = {"base": "tiny", "base_hash": "0" * 64, "embeddings": {"emb-tee": "0" * 64}}
+    write_card(tmp_path, {**facts, **of_base, "files": ["tee.safetensors"]})
+    flags = ["--base", tmp_path / "tee.safetensors", "--steps", 1, "--output_dir", tmp_path / "images"]
+    done = _run(*flags, "--prompt", "a photo of {garment}")
+    assert done.returncode == 0, done.stderr
+    (image,) = (tmp_path / "images").glob("0001-*.png")
+    assert Image.open(image).info["parameters"].startswith("a photo of emb-tee t-shirt")
+
+
 def test_another_base_is_warned_of(adapter: Path, tmp_path: Path) -> None:
     random_base("tiny", tmp_path / "other", seed=1)
     settings = ("--steps", 1, "--output_dir", tmp_path / "out", "--base", tmp_path / "other")

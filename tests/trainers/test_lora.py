@@ -30,6 +30,7 @@ from lapel.training.settings import (
     CaptionSettings,
     ChoiceSettings,
     GarmentObjectiveSettings,
+    InversionSettings,
     OptimizerSettings,
     RunSettings,
     StrengthSettings,
@@ -37,9 +38,8 @@ from lapel.training.settings import (
 
 ROOT = Path(__file__).resolve().parents[2]
 TRAINER = ROOT / "trainers" / "lora.py"
-PRESETS = sorted(
-    path for path in (ROOT / "configs").glob("*.yaml") if not path.stem.endswith(("encoder", "dreambooth"))
-)
+OF_OTHERS = ("encoder", "dreambooth")
+PRESETS = sorted(path for path in (ROOT / "configs").glob("*.yaml") if not path.stem.endswith(OF_OTHERS))
 
 # Of the short run below, when it was first found right: a change of the method shows here.
 EXPECTED_LOSSES = [0.20147, 0.05207, 0.02867, 0.09376, 0.01442, 0.22022]
@@ -140,7 +140,7 @@ def test_the_losses_are_the_expected_ones(finished: tuple[Path, str]) -> None:
 
 def test_settings_yaml_is_read_back_as_the_run_went(finished: tuple[Path, str]) -> None:
     classes = all_settings()
-    *_, optimizer, kept, _, _ = read_settings("", *classes, argv=["--config", str(finished[0] / "settings.yaml")])
+    *_, optimizer, kept, _, _, _ = read_settings("", *classes, argv=["--config", str(finished[0] / "settings.yaml")])
     assert (optimizer.steps, optimizer.learning_rate) == (6, 0.01)
     assert (kept.output_dir, kept.resume, kept.overwrite) == (finished[0], False, False)
 
@@ -410,6 +410,7 @@ def all_settings() -> tuple[type, ...]:
         OptimizerSettings,
         RunSettings,
         ChoiceSettings,
+        InversionSettings,
         StrengthSettings,
     )
 
