@@ -23,11 +23,11 @@ def photo_loss(objective: Objective, predict: Predict, own: Predict | None) -> C
     def loss(batch: Batch) -> Tensor:
         noised = objective.noised(batch.latents, batch.noise, batch.timesteps)
         target, mask = objective.target(batch.latents, batch.noise, batch.timesteps), batch.mask
-        if own is not None and (dropped := batch.dropped).any():
+        if own is not None and (dropped := batch.dropped):
             # Without a caption, the whole picture stays what the base makes of it.
             kept = own(noised[dropped], batch.timesteps[dropped], batch.captions[dropped])
-            target = target.index_put((dropped,), kept)
-            mask = torch.where(dropped[:, None, None, None], 1.0, mask)
+            rows = torch.tensor(dropped, device=mask.device)
+            target, mask = target.index_copy(0, rows, kept), mask.index_fill(0, rows, 1.0)
         return objective.loss(predict(noised, batch.timesteps, batch.captions), target, batch.timesteps, mask)
 
     return loss

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -238,6 +239,34 @@ class PriorSettings:
             return f"the base's own output, weight {self.prior_weight:g}, on {prompt} and outside the garment"
         drawn = f"{self.class_steps} steps, guidance {self.class_guidance:g}"
         return f"{self.class_images} class images, weight {self.prior_weight:g}, of {prompt} ({drawn})"
+
+
+@dataclass
+class PlanSettings:
+    """What the run may take of the device's memory."""
+
+    memory_budget: str | None = None
+    """The most memory of the device that the run may take, such as 8GB or 7.5GiB: what makes it fit is chosen before
+    anything is loaded, at the least cost in time. GB are 10^9 bytes: a card that is sold as 8 GB has 8.6 of them, and
+    the desktop lives off the difference. Without it, the settings stay as they are."""
+
+    def __post_init__(self) -> None:
+        _ = self.budget
+
+    @property
+    def budget(self) -> int | None:
+        """In bytes.
+
+        Raises:
+            ValueError: a text that is no size.
+        """
+        if self.memory_budget is None:
+            return None
+        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(GB|GiB|MB|MiB)\s*", self.memory_budget, re.IGNORECASE)
+        if found is None or not float(found[1]):
+            raise ValueError(f"memory_budget is {self.memory_budget!r}; give a size such as 8GB or 7.5GiB")
+        units = {"gb": 10**9, "gib": 2**30, "mb": 10**6, "mib": 2**20}
+        return int(float(found[1]) * units[found[2].lower()])
 
 
 def with_preset(argv: list[str], preset: str) -> list[str]:

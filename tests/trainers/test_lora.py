@@ -31,6 +31,7 @@ from lapel.training.settings import (
     ChoiceSettings,
     ObjectiveSettings,
     OptimizerSettings,
+    PlanSettings,
     RunSettings,
     StrengthSettings,
 )
@@ -140,7 +141,7 @@ def test_the_losses_are_the_expected_ones(finished: tuple[Path, str]) -> None:
 
 def test_settings_yaml_is_read_back_as_the_run_went(finished: tuple[Path, str]) -> None:
     classes = all_settings()
-    *_, optimizer, kept, _, _ = read_settings("", *classes, argv=["--config", str(finished[0] / "settings.yaml")])
+    *_, optimizer, kept, _, _, _ = read_settings("", *classes, argv=["--config", str(finished[0] / "settings.yaml")])
     assert (optimizer.steps, optimizer.learning_rate) == (6, 0.01)
     assert (kept.output_dir, kept.resume, kept.overwrite) == (finished[0], False, False)
 
@@ -411,6 +412,7 @@ def all_settings() -> tuple[type, ...]:
         RunSettings,
         ChoiceSettings,
         StrengthSettings,
+        PlanSettings,
     )
 
 

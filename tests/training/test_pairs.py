@@ -103,7 +103,7 @@ def test_a_step_is_the_same_for_one_process_and_for_two(source: tuple[Catalogue,
     whole = batches(source, dropouts).draw(5)
     parts = [batches(source, dropouts, batch_size=2, rank=rank, world=2).draw(5) for rank in range(2)]
     assert whole.files == parts[0].files + parts[1].files
-    for name in ("latents", "noise", "timesteps", "mask", "captions", "dropped", "features"):
+    for name in ("latents", "noise", "timesteps", "mask", "captions", "features"):
         assert torch.equal(getattr(whole, name), torch.cat([getattr(part, name) for part in parts]))
 
 
