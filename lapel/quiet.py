@@ -29,6 +29,8 @@ def quiet() -> None:
         os.environ.setdefault(name, value)
     # It tells of a 4-bit kernel for the CPU that is an extra package; nothing here uses one.
     logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
+    # And of every kind of input, at every layer, that int8 layers compute in half precision.
+    logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
     if "PYTHONWARNINGS" not in os.environ:
         # torch's compiler tells how it traces diffusers' code.
         warnings.filterwarnings("ignore", message="Dynamo detected a call to a `functools.lru_cache`")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -147,7 +148,7 @@ def save_base(base: Base, settings: ExportSettings) -> None:
     print(f"{settings.output}: {base.family.title}, {base.prediction_type}, {settings.precision}")
 
 
-def combined(settings: ExportSettings) -> tuple[Adapter, dict[str, Tensor] | None]:
+def combined(settings: ExportSettings) -> tuple[Adapter, Mapping[str, Tensor] | None]:
     """The adapters as one, and the weights of the base where one is named."""
     from lapel.adapters.combine import summed
     from lapel.adapters.names import names_of
@@ -167,7 +168,7 @@ def combined(settings: ExportSettings) -> tuple[Adapter, dict[str, Tensor] | Non
     return dataclasses.replace(adapters[0], layers=total), weights
 
 
-def extracted(settings: ExportSettings) -> tuple[Adapter, dict[str, Tensor] | None]:
+def extracted(settings: ExportSettings) -> tuple[Adapter, Mapping[str, Tensor] | None]:
     """The adapter that lies between the base that is given and the one that it was trained from."""
     from lapel.adapters.combine import difference_of
     from lapel.adapters.names import names_of
@@ -185,7 +186,7 @@ def extracted(settings: ExportSettings) -> tuple[Adapter, dict[str, Tensor] | No
     return Adapter(Path(settings.file[0]), "kohya", names, layers, stated), None
 
 
-def base_weights(base: Base) -> dict[str, Tensor]:
+def base_weights(base: Base) -> Mapping[str, Tensor]:
     """The weights that adapters change, by layer."""
     from lapel.adapters.layers import weights_of
     from lapel.adapters.names import layer_modules
@@ -223,7 +224,7 @@ def drop(names: list[str], reason: str, settings: ExportSettings) -> None:
     print(f"dropped: {told}", file=sys.stderr)
 
 
-def save(found: tuple[Adapter, dict[str, Tensor] | None], settings: ExportSettings) -> None:
+def save(found: tuple[Adapter, Mapping[str, Tensor] | None], settings: ExportSettings) -> None:
     """Resize where that was asked for, drop what has no place where that is allowed, write, and say what was done."""
     from lapel.adapters.export import write_adapter
     from lapel.base.base import DTYPES
@@ -236,7 +237,7 @@ def save(found: tuple[Adapter, dict[str, Tensor] | None], settings: ExportSettin
         print(f"{path}: {len(layers)} layers, {settings.to}, {settings.precision}")
 
 
-def smaller(layers: Layers, weights: dict[str, Tensor] | None, settings: ExportSettings) -> Layers:
+def smaller(layers: Layers, weights: Mapping[str, Tensor] | None, settings: ExportSettings) -> Layers:
     """The nearest LoRA of the size asked for, with its error printed; the layers as they are, where none was."""
     from lapel.adapters.combine import Size, resized
 

@@ -26,6 +26,7 @@ from lapel.training.settings import (
     GarmentObjectiveSettings,
     InversionSettings,
     OptimizerSettings,
+    PlanSettings,
     PriorSettings,
     RunSettings,
     StrengthSettings,
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
 OF_TRAINING = (
     *(AdapterSettings, TuningSettings, PriorSettings, GarmentObjectiveSettings, CaptionSettings),
-    *(OptimizerSettings, RunSettings, ChoiceSettings, StrengthSettings, InversionSettings),
+    *(OptimizerSettings, RunSettings, ChoiceSettings, StrengthSettings, InversionSettings, PlanSettings),
 )
 """What else a preset holds; nothing of it changes what the photos look like."""
 

@@ -164,9 +164,10 @@ def denoising_loss(objective: Objective, predict: Predict, prior: Prior) -> Call
         noised = objective.noised(batch.latents, batch.noise, batch.timesteps)
         own = prior.own(noised, batch.timesteps, batch.captions)
         # Outside the garment, and where the caption is left out, the picture stays what the base makes of it.
-        mask = batch.mask.masked_fill(batch.dropped[:, None, None, None], 0.0)
+        dropped = torch.tensor(batch.dropped, dtype=torch.int64, device=own.device)
+        mask = batch.mask.index_fill(0, dropped, 0.0)
         target = torch.lerp(own, objective.target(batch.latents, batch.noise, batch.timesteps), mask)
-        whole = torch.where(batch.dropped[:, None, None, None], 1.0, batch.mask)
+        whole = batch.mask.index_fill(0, dropped, 1.0)
         learned = objective.loss(predict(noised, batch.timesteps, batch.captions), target, batch.timesteps, whole)
         of_class = prior.predict(noised, batch.timesteps, batch.captions)
         return learned + prior.weight * objective.loss(of_class, own, batch.timesteps, torch.ones_like(mask))

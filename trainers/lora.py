@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from lapel.adapters.find import check_worn
 from lapel.adapters.settings import AdapterSettings
 from lapel.base.settings import BaseSettings
-from lapel.errors import UserError, run_program
+from lapel.errors import run_program
 from lapel.files import require_writable
 from lapel.photos import GarmentFolder, PhotoSettings, check_garment_dir
 from lapel.photos.folder import DEFAULT_TRIGGER
@@ -31,6 +31,7 @@ from lapel.training.settings import (
     GarmentObjectiveSettings,
     InversionSettings,
     OptimizerSettings,
+    PlanSettings,
     RunSettings,
     StrengthSettings,
     with_preset,
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 CLASSES = (
     *(PhotoSettings, BaseSettings, GarmentObjectiveSettings, CaptionSettings),
     *(OptimizerSettings, RunSettings, ChoiceSettings),
-    *(InversionSettings, AdapterSettings, StrengthSettings),
+    *(InversionSettings, AdapterSettings, StrengthSettings, PlanSettings),
 )
 
 
@@ -58,8 +59,6 @@ def main() -> None:
     """Refuse whatever is wrong before a heavy library is imported, then train, in as many processes as asked for."""
     argv = with_preset(sys.argv[1:], "tiny")
     settings = Settings(*read_settings(__doc__ or "", *CLASSES, argv=argv))
-    if settings.adapter.text_encoder and settings.captions.cache_text:
-        raise UserError("--blocks names a text encoder, which --cache_text gives up: add --cache_text false")
     check_worn(settings.base)
     listing = check_garment_dir(settings.photos)
     settings.photos.trigger = settings.inversion.trigger(listing.trigger, DEFAULT_TRIGGER, listing.name)
@@ -72,7 +71,7 @@ def main() -> None:
 
 
 def train(settings: Settings, folder: RunFolder, checkpoint: Path | None) -> None:
-    """Load, encode, learn, choose and export: the story of the run."""
+    """Plan, load, encode, learn, choose and export: the story of the run."""
     clock = Clock.from_launch()
     with clock.phase("imports"):
         quiet()
@@ -81,6 +80,9 @@ def train(settings: Settings, folder: RunFolder, checkpoint: Path | None) -> Non
         from lapel.report import keep_photos
         from lapel.training.launch import device, make_accelerator
         from lapel.training.loop import begin, learn
+        from lapel.training.plan import lora_recipe, plan_facts, plan_run
+    with clock.phase("plan"):
+        settings, plan = plan_run(settings, lora_recipe(settings, denoising_loss), device())
     with clock.phase("load"):
         base = load_fused_base(settings.base, device())
         layer_sizes(base.models, settings.adapter)  # refuses blocks that this base has not
@@ -100,7 +102,7 @@ def train(settings: Settings, folder: RunFolder, checkpoint: Path | None) -> Non
     finally:
         accelerator.end_training()
     if accelerator.is_main_process:
-        chosen = evaluation.choose()
+        chosen = {**evaluation.choose(), **plan_facts(plan)}
         export(base, settings, garment, folder, clock, chosen)
 
 

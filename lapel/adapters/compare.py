@@ -16,6 +16,7 @@ from lapel.adapters.names import layer_modules
 from lapel.adapters.read import Adapter
 from lapel.adapters.wear import adapter_name, is_for_peft, load_layers
 from lapel.base.base import Base
+from lapel.base.quantise import mark_quantised, quantised_layers
 
 # Of the output's size: what equal layers may differ by in the output, for the order of sums and the base's rounding.
 OUTPUT_NOISE = {torch.float32: 1e-4, torch.bfloat16: 3e-2, torch.float16: 5e-3}
@@ -34,9 +35,18 @@ def _fresh_model(model: Any) -> Any:
 
     with init_empty_weights(include_buffers=False):
         fresh = type(model).from_config(model.config) if hasattr(model, "from_config") else type(model)(model.config)
+    # Layers in fewer bits cannot be made from their numbers alone: they are in both models.
+    shared = {name.removesuffix(".base_layer"): layer for name, layer in quantised_layers(model)}
+    below = tuple(f"{name}." for name in shared)
     own = {key.replace(".base_layer.", "."): value for key, value in model.state_dict().items()}
-    fresh.load_state_dict({key: value for key, value in own.items() if not is_learned(key)}, assign=True)
-    return fresh.to(model.device).requires_grad_(False).eval()
+    own = {key: value for key, value in own.items() if not is_learned(key) and not key.startswith(below)}
+    fresh.load_state_dict(own, assign=True, strict=not shared)
+    for name, layer in shared.items():
+        fresh.set_submodule(name, layer)
+    mark_quantised(fresh)
+    if not shared:
+        fresh.to(model.device)
+    return fresh.requires_grad_(False).eval()
 
 
 class Probe:

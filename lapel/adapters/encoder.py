@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from lapel.adapters.encoder_settings import Form
 from lapel.base.base import Base
+from lapel.base.quantise import whole_weight
 
 TOKENS: dict[Form, int] = {"plus": 16, "plain": 4}
 """Image tokens by form: front ends know no other numbers."""
@@ -72,7 +73,7 @@ def _processor(unet: Any, name: str, tokens: int) -> nn.Module:
     from diffusers.models.attention_processor import IPAdapterAttnProcessor2_0
 
     attention = unet.get_submodule(name.removesuffix(".processor"))
-    to_k, to_v = attention.to_k.weight, attention.to_v.weight
+    to_k, to_v = whole_weight(attention.to_k), whole_weight(attention.to_v)
     processor: Any = IPAdapterAttnProcessor2_0(to_k.shape[0], to_k.shape[1], num_tokens=[tokens])
     processor.to_k_ip[0].weight.copy_(to_k)
     processor.to_v_ip[0].weight.copy_(to_v)

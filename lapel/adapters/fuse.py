@@ -19,18 +19,21 @@ from lapel.adapters.names import layer_modules, names_of, skipped_layers
 from lapel.adapters.read import read_adapter
 from lapel.base.base import Base, Worn
 from lapel.base.load import load_base, reload_encoders
+from lapel.base.quantise import quantise
 from lapel.base.settings import BaseSettings
 from lapel.files import sha256
 
 
 def load_fused_base(settings: BaseSettings, device: torch.device | str = "cpu") -> Base:
-    """`load_base`, with the adapters that the settings name added to its weights, in their order.
+    """`load_base`, with the adapters that the settings name added to its weights, in their order, then quantised.
 
     Raises:
         UserError: a base that cannot be loaded, or an adapter that cannot be read or is made for another base.
     """
     base = load_base(settings, device)
     _fuse(base, settings, PARTS)
+    if settings.frozen_weights != "full":
+        quantise(base.unet, settings.frozen_weights, device)
     base.worn = tuple(Worn(path.name, weight, _content_hash(path)) for path, weight in settings.worn)
     return base
 

@@ -18,6 +18,7 @@ from lapel.adapters.settings import AdapterSettings, Kind, Size
 from lapel.adapters.targets import layer_sizes
 from lapel.base.base import Base
 from lapel.base.ldm import published_name
+from lapel.base.quantise import whole_weight
 
 _ZERO = (UP, "hada_w2_b", "lokr_w1")
 """The factors that start at zero, so that the update does."""
@@ -98,7 +99,7 @@ def _start(layer: Any, generator: torch.Generator) -> None:
     """fp32 for what is learned, whatever the base's precision, and starting values that depend on the seed alone."""
     for kind, parameter in learned_tensors(layer).items():
         if kind == "dora_scale":
-            lengths = layer.get_base_layer().weight.float().flatten(1).norm(dim=1)
+            lengths = whole_weight(layer.get_base_layer()).float().flatten(1).norm(dim=1)
             parameter.data = lengths.reshape(parameter.shape)
         elif kind in _ZERO:
             parameter.data = torch.zeros_like(parameter, dtype=torch.float32)

@@ -14,12 +14,13 @@ The tensors of a layer go by the names of kohya's and LyCORIS' files, where r is
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor
 
 from lapel.adapters.kinds import DOWN, MID, UP
+from lapel.base.quantise import whole_weight
 from lapel.errors import UserError
 
 Layer = dict[str, Tensor]
@@ -183,6 +184,20 @@ def in_precision(layer: Layer, dtype: torch.dtype) -> Layer:
     }
 
 
-def weights_of(modules: Mapping[str, torch.nn.Module]) -> dict[str, Tensor]:
-    """The weights of layers by name, detached, not copied."""
-    return {name: module.weight.detach() for name, module in modules.items() if isinstance(module.weight, Tensor)}
+def weights_of(modules: Mapping[str, torch.nn.Module]) -> Mapping[str, Tensor]:
+    """The weights of layers by name, detached; not copied, but for those in fewer bits, each as it is asked for."""
+    return _Weights({name: module for name, module in modules.items() if isinstance(module.weight, Tensor)})
+
+
+class _Weights(Mapping[str, Tensor]):
+    def __init__(self, modules: Mapping[str, torch.nn.Module]) -> None:
+        self.modules = modules
+
+    def __getitem__(self, name: str) -> Tensor:
+        return whole_weight(self.modules[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.modules)
+
+    def __len__(self) -> int:
+        return len(self.modules)

@@ -13,6 +13,7 @@ from lapel.adapters.kinds import DOWN, KINDS, UP
 from lapel.adapters.layers import Layer, change, rank_of, scaled
 from lapel.base.base import Base
 from lapel.base.ldm import published_name
+from lapel.base.quantise import whole_weight
 
 ADAPTER_NAME = "lapel"
 """Longer than a letter or two: transformers finds adapters by looking for the name inside parameter names."""
@@ -32,7 +33,7 @@ class LayerUpdate:
     layer: Layer
     """In fp32, as `lapel.adapters.layers` lists the tensors; a DoRA has its lengths by rows, (out, 1[, 1, 1])."""
     weight: Tensor
-    """W, the base's own, in its precision; not a copy."""
+    """W, the base's own, in its precision; a copy only where the base keeps it in fewer bits."""
 
     @property
     def name(self) -> str:
@@ -56,7 +57,7 @@ def learned_updates(base: Base, adapter: str = ADAPTER_NAME) -> list[LayerUpdate
             part=part,
             module=name if part == "unet" else published_name(name),
             layer=_read(layer, adapter),
-            weight=layer.get_base_layer().weight.detach(),
+            weight=whole_weight(layer.get_base_layer()),
         )
         for part, model in base.models.items()
         for name, layer in adapted_layers(model, adapter)

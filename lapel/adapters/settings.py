@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from lapel.base.settings import FrozenWeights
+
 Kind = Literal["lora", "rslora", "dora", "loha", "lokr"]
 
 
@@ -86,3 +88,14 @@ class AdapterSettings:
         if alpha is not None:
             return alpha
         return rank**0.5 if self.kind == "rslora" else float(rank)
+
+
+def quantisable(kind: Kind) -> tuple[FrozenWeights, ...]:
+    """In which precisions the frozen weights may be kept below an adapter of that kind, the exactest first.
+
+    peft computes LoHa and LoKr from the shape of a weight, which packed ones have not, and has no DoRA of int8 layers
+    that were in use before.
+    """
+    without: dict[Kind, FrozenWeights] = {"dora": "int8", "loha": "nf4", "lokr": "nf4"}
+    every: tuple[FrozenWeights, ...] = ("full", "int8", "nf4")
+    return tuple(precision for precision in every if precision != without.get(kind))

@@ -19,6 +19,7 @@ from lapel.adapters.names import layer_modules, names_of
 from lapel.adapters.read import Adapter, read_adapter
 from lapel.adapters.wear import adapter_name, load_layers, parts_of
 from lapel.base.base import Base
+from lapel.base.quantise import quantised_layers, whole_weight
 
 
 @dataclass(frozen=True)
@@ -76,13 +77,13 @@ def _read_merged(
     modules = layer_modules(fresh.models)
 
     def read(name: str) -> Tensor:
-        weight = modules[name].weight
+        weight = whole_weight(modules[name])
         return change(adapter.layers[name], weight.shape, weight)
 
     worst = _compare_layers(adapter, updates, list(adapter.layers), read, coarsest(adapter))
     output = None
     # Merging rounds W + delta to the base's precision, which below fp32 would drown the file's own.
-    if base.dtype == torch.float32:
+    if base.dtype == torch.float32 and not any(quantised_layers(base.unet)):
         merge(adapter, modules)
         output = probe.outputs(fresh)
     return _judge(

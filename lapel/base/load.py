@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,8 @@ training step of `tiny` in bf16."""
 def load_base(settings: BaseSettings, device: torch.device | str = "cpu", inpainting: bool = False) -> Base:
     """Load the base that the settings name, frozen, in evaluation mode, on `device`.
 
+    A UNet that is to be quantised stays on the CPU for that, in its precision: `lapel.adapters.fuse` sees to it.
+
     Args:
         inpainting: whether an inpainting base will do.
 
@@ -53,8 +55,8 @@ def load_base(settings: BaseSettings, device: torch.device | str = "cpu", inpain
             family = file.family
             parts = single_file_parts(file, _wanted(settings, family, dtype))
             weight_files = [folder]
-        parts.sampler = _stated(parts.sampler, settings)
-        _skip_layers(parts.text_encoders, family, settings)
+        parts.sampler = stated(parts.sampler, settings)
+        skip_as_settled(parts.text_encoders, family, settings)
     base = _assemble(parts, family, settings, weight_files, device, _licence(folder))
     embed(base, settings.embedding)
     return base
@@ -71,15 +73,16 @@ def reload_encoders(base: Base, settings: BaseSettings) -> None:
             parts = folder_parts(source.parent.parent, wanted, unet=base.unet)
         else:
             parts = single_file_parts(open_single_file(source), wanted, unet=base.unet)
-    _skip_layers(parts.text_encoders, base.family, settings)
+    skip_as_settled(parts.text_encoders, base.family, settings)
     base.vae, base.text_encoders, base.tokenizers = parts.vae, parts.text_encoders, parts.tokenizers
-    _settle([base.vae, *base.text_encoders], settings, base.device)
+    _settle_encoders(base.vae, base.text_encoders, settings, base.device)
+    _in_pieces(base.vae, settings)
     guard(base.vae)
     embed(base, settings.embedding)
 
 
-def _skip_layers(encoders: list[Any], family: Family, settings: BaseSettings) -> None:
-    """Clip skip, where the family takes it.
+def skip_as_settled(encoders: list[Any], family: Family, settings: BaseSettings) -> None:
+    """Clip skip as the settings have it, where the family takes it.
 
     Raises:
         UserError: more layers than there are, or than the family lets front ends skip.
@@ -97,7 +100,7 @@ def _wanted(settings: BaseSettings, family: Family, dtype: torch.dtype) -> Wante
     return Wanted(family, dtype, settings.variant, vae)
 
 
-def _stated(sampler: Any, settings: BaseSettings) -> Any:
+def stated(sampler: Any, settings: BaseSettings) -> Any:
     """The base's sampler, with what the settings say of its predictions and its schedule's end."""
     from diffusers import DPMSolverMultistepScheduler
 
@@ -124,17 +127,15 @@ def usual_precision(base: str, device: torch.device) -> Precision:
 def _assemble(
     parts: Parts, family: Family, settings: BaseSettings, weight_files: list[Path], device: Any, licence: str | None
 ) -> Base:
-    unet = parts.unet
-    _settle([unet, parts.vae, *parts.text_encoders], settings, device)
-    if unet.device.type == "cpu" and unet.config.sample_size <= SHORT_SIDE:
-        unet.set_attn_processor(AttnProcessor())
+    # What is quantised moves to its device layer by layer, once the weights are final.
+    _settle([parts.unet], settings, device if settings.frozen_weights == "full" else "cpu")
+    _settle_encoders(parts.vae, parts.text_encoders, settings, device)
+    compute_as_settled(parts.unet, parts.vae, settings, torch.device(device))
     guard(parts.vae)
-    if settings.gradient_checkpointing:
-        unet.enable_gradient_checkpointing()
     return Base(
         name=settings.base,
         family=family,
-        unet=unet,
+        unet=parts.unet,
         vae=parts.vae,
         text_encoders=parts.text_encoders,
         tokenizers=parts.tokenizers,
@@ -144,6 +145,51 @@ def _assemble(
         vae_name=settings.vae,
         clip_skip=settings.clip_skip,
     )
+
+
+def compute_as_settled(unet: Any, vae: Any, settings: BaseSettings, device: torch.device) -> None:
+    """How the models go about it on that device: attention, checkpointing, and pictures in pieces.
+
+    Raises:
+        UserError: blocks to checkpoint that the UNet has not.
+    """
+    if device.type == "cpu" and unet.config.sample_size <= SHORT_SIDE:
+        unet.set_attn_processor(AttnProcessor())
+    if settings.gradient_checkpointing:
+        _checkpoint(unet, settings.checkpoint_blocks)
+    _in_pieces(vae, settings)
+
+
+def _checkpoint(unet: Any, blocks: Sequence[str]) -> None:
+    known = ["unet", *checkpoint_blocks(unet)]
+    if unknown := [block for block in blocks if block not in known]:
+        raise UserError(f"checkpoint_blocks: this base has no {unknown[0]}; its blocks are {' '.join(known)}")
+    unet.enable_gradient_checkpointing()
+    for name, module in unet.named_modules():
+        block = ".".join(name.split(".")[: 1 if name.startswith("mid_block") else 2])
+        if hasattr(module, "gradient_checkpointing"):
+            module.gradient_checkpointing = "unet" in blocks or block in blocks
+
+
+def checkpoint_blocks(unet: Any) -> list[str]:
+    """The UNet's blocks as `checkpoint_blocks` names them, in the order in which they compute."""
+    downs, ups = (
+        [f"{side}_blocks.{n}" for n in range(len(getattr(unet, f"{side}_blocks")))] for side in ("down", "up")
+    )
+    return [*downs, "mid_block", *ups]
+
+
+def _in_pieces(vae: Any, settings: BaseSettings) -> None:
+    vae.use_slicing = settings.vae_slicing
+    if settings.vae_tile is not None:
+        vae.enable_tiling()
+        vae.tile_sample_min_size = settings.vae_tile
+        vae.tile_latent_min_size = settings.vae_tile // 2 ** (len(vae.config.block_out_channels) - 1)
+
+
+def _settle_encoders(vae: Any, text_encoders: list[Any], settings: BaseSettings, device: Any) -> None:
+    _settle([vae], settings, device)
+    _settle(text_encoders, settings, "cpu" if settings.offload_text else device)
 
 
 def _settle(models: list[Any], settings: BaseSettings, device: Any) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 Precision = Literal["fp32", "bf16", "fp16"]
+FrozenWeights = Literal["full", "int8", "nf4"]
 
 
 @dataclass
@@ -41,10 +42,29 @@ class BaseSettings:
     not; for `tiny`, fp32 where the processor has no bf16 products."""
     gradient_checkpointing: bool = False
     """Compute the UNet's activations again in the backward pass: about a third slower, for much less memory."""
+    checkpoint_blocks: list[str] = field(default_factory=lambda: ["unet"])
+    """What gradient checkpointing covers: `unet` for all of it, or some of its blocks, such as `down_blocks.0 mid_block
+    up_blocks.3`: those at the largest size hold most of the memory, and cost least to compute again."""
+    frozen_weights: FrozenWeights = "full"
+    """How the UNet's attention layers keep the weights that are not trained: `full`, in `precision`; `int8`
+    (LLM.int8(), Dettmers et al., 2022) or `nf4` (QLoRA, Dettmers et al., 2023), which take a half and a quarter of
+    bf16's memory, are slower, and a little off the base. The adapter itself is learned in fp32 all the same."""
+    vae_slicing: bool = False
+    """Decode samples one after the other where several are drawn at once: less memory, the same pictures."""
+    vae_tile: int | None = None
+    """Side in pixels of the overlapping tiles in which larger photos are encoded and larger samples decoded: less
+    memory, and colours that may differ a little from tile to tile. Whole pictures unless given."""
+    offload_text: bool = False
+    """Keep the text encoders in the processor's memory and encode there: a few seconds a time that samples are drawn,
+    and nothing of the GPU's memory."""
 
     def __post_init__(self) -> None:
         if self.clip_skip < 1:
             raise ValueError(f"clip_skip is {self.clip_skip}; it must be 1 or more")
+        if self.vae_tile is not None and (self.vae_tile < 64 or self.vae_tile % 64):
+            raise ValueError(f"vae_tile is {self.vae_tile}; give a multiple of 64 pixels, or null for whole pictures")
+        if not self.checkpoint_blocks:
+            raise ValueError("checkpoint_blocks is empty; name blocks, or leave out gradient_checkpointing")
 
     @property
     def worn(self) -> list[tuple[Path, float]]:

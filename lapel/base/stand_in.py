@@ -5,12 +5,10 @@ They stand in for the published checkpoints wherever only names, shapes and cost
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from lapel.base.configs import TEXT_CONFIGS, text_config, write_configs
+from lapel.base.configs import TEXT_CONFIGS, write_configs
 
 if TYPE_CHECKING:
     import torch
@@ -34,37 +32,21 @@ def stand_in(family: str, folder: Path, dtype: torch.dtype, prediction_type: str
     """
     import torch
 
+    from lapel.base.hollow import hollow_models
     from lapel.base.load import hide_progress_bars
 
     hide_progress_bars()
     write_configs(family, prediction_type, folder)
     generator = torch.Generator().manual_seed(seed)
-    for name, model in _parts(family, folder):
+    for name, model in hollow_models(folder, len(TEXT_CONFIGS[family])):
         model = model.to_empty(device="cpu").to(dtype)
-        _fill(model, generator)
+        fill(model, generator)
         if name == "unet" and family == "sd2" and prediction_type == "v_prediction":
             model.get_submodule(_SD2_HEAD).bias.data.normal_(0, 0.2, generator=generator)
         model.save_pretrained(folder / name)
 
 
-def _parts(family: str, folder: Path) -> Iterator[tuple[str, Any]]:
-    """The folder's models by name, without memory for their weights."""
-    from accelerate import init_empty_weights
-    from diffusers import AutoencoderKL, UNet2DConditionModel
-    from transformers import CLIPTextModel, CLIPTextModelWithProjection
-
-    for name, kind in (("unet", UNet2DConditionModel), ("vae", AutoencoderKL)):
-        config = json.loads((folder / name / "config.json").read_text(encoding="utf-8"))
-        with init_empty_weights():
-            model: Any = kind.from_config(config)
-        yield name, model
-    for number in range(len(TEXT_CONFIGS[family])):
-        with init_empty_weights():
-            model = (CLIPTextModelWithProjection if number else CLIPTextModel)(text_config(family, number))
-        yield f"text_encoder{'_2' * number}", model
-
-
-def _fill(model: nn.Module, generator: torch.Generator) -> None:
+def fill(model: nn.Module, generator: torch.Generator) -> None:
     """Weights as torch starts layers, norms near one, biases near zero: numbers go through without growing."""
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(False)

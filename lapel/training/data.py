@@ -36,7 +36,8 @@ class Batch:
     """The examples of one forward pass.
 
     `latents` and `noise` are (n, c, h, w), `mask` (n, 1, h, w), `timesteps` and `captions` (n,): the captions are
-    numbers of rows in `Batches.captions`; `dropped` (n,) says where that is the empty one.
+    numbers of rows in `Batches.captions`; `dropped` are the examples for which that is the empty one, known to the
+    processor, which does not wait for an accelerator to tell.
     """
 
     latents: Tensor
@@ -44,7 +45,7 @@ class Batch:
     timesteps: Tensor
     mask: Tensor
     captions: Tensor
-    dropped: Tensor
+    dropped: list[int]
     files: list[str]
 
 
@@ -134,7 +135,7 @@ class Batches(Drawing):
             timesteps=timesteps[self.share].to(self.device),
             mask=bucket.mask[mine],
             captions=captions[self.share].to(self.device),
-            dropped=dropped[self.share].to(self.device),
+            dropped=dropped[self.share].nonzero()[:, 0].tolist(),
             files=[bucket.files[row] for row in rows[self.share].tolist()],
         )
 

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lapel.adapters.settings import quantisable
+from lapel.errors import UserError
 from lapel.memory import peak_memory
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
         InversionSettings,
         ObjectiveSettings,
         OptimizerSettings,
+        PlanSettings,
         RunSettings,
         StrengthSettings,
     )
@@ -72,6 +75,26 @@ class Settings(GarmentSettings):
 
     adapter: AdapterSettings
     strength: StrengthSettings
+    plan: PlanSettings
+
+    def __post_init__(self) -> None:
+        """Refuse what no single one of them can see.
+
+        Raises:
+            UserError: text encoders that learn and are given up, or frozen weights that the adapter cannot lie on.
+        """
+        findings = []
+        if self.adapter.text_encoder and self.captions.cache_text:
+            findings.append("--blocks names a text encoder, which --cache_text gives up: add --cache_text false")
+        if self.adapter.text_encoder and self.base.offload_text:
+            findings.append("--blocks names a text encoder, which --offload_text keeps from the GPU: leave one out")
+        if self.base.frozen_weights not in (known := quantisable(self.adapter.kind)):
+            findings.append(
+                f"--frozen_weights {self.base.frozen_weights}: peft has no {self.adapter.kind} on such layers; take "
+                f"{' or '.join(known)}"
+            )
+        if findings:
+            raise UserError(*findings)
 
     @property
     def learned(self) -> str:

@@ -23,13 +23,15 @@ def photo_loss(objective: Objective, predict: Predict, own: Predict | None) -> C
     def loss(batch: Batch) -> Tensor:
         noised = objective.noised(batch.latents, batch.noise, batch.timesteps)
         target, mask = objective.target(batch.latents, batch.noise, batch.timesteps), batch.mask
-        rows = torch.ones_like(batch.dropped) if objective.settings.keeps_surroundings else batch.dropped
-        if own is not None and rows.any():
+        keeps = objective.settings.keeps_surroundings
+        if own is not None and (keeps or batch.dropped):
             # Outside the garment, and where the caption is left out, the picture stays what the base makes of it.
+            whole = torch.tensor(batch.dropped, dtype=torch.long, device=mask.device)
+            rows = torch.arange(len(mask), device=mask.device) if keeps else whole
             kept = own(noised[rows], batch.timesteps[rows], batch.captions[rows])
-            whole = batch.dropped[:, None, None, None]
-            target = target.index_put((rows,), torch.lerp(kept, target[rows], mask.masked_fill(whole, 0.0)[rows]))
-            mask = mask.masked_fill(whole, 1.0)
+            inside = mask.index_fill(0, whole, 0.0)[rows]
+            target = target.index_copy(0, rows, torch.lerp(kept, target[rows], inside))
+            mask = mask.index_fill(0, whole, 1.0)
         return objective.loss(predict(noised, batch.timesteps, batch.captions), target, batch.timesteps, mask)
 
     return loss

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PairBatch(Batch):
-    """The examples of one forward pass; `dropped` says where the caption is the empty one."""
+    """The examples of one forward pass."""
 
     features: Tensor
     """(n, tokens, c) or (n, d): the image tower's of the photos shown; where there is none, of no photo."""
@@ -112,7 +112,7 @@ class PairBatches(Drawing):
             timesteps=timesteps[self.share].to(self.device),
             mask=latents["as_is.mask"],
             captions=captions[self.share],
-            dropped=no_text[self.share].to(self.device),
+            dropped=no_text[self.share].nonzero()[:, 0].tolist(),
             files=[self.files[row] for row in mine],
             features=self._features(shown[self.share], without).to(self.device),
             shown=["" if none else self.files[row] for row, none in zip(shown[self.share], without, strict=True)],

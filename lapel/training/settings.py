@@ -296,6 +296,34 @@ class InversionSettings:
         return {"trigger": f"learned first, as {learned}"} if self.inversion_steps else {}
 
 
+@dataclass
+class PlanSettings:
+    """What the run may take of the device's memory."""
+
+    memory_budget: str | None = None
+    """The most memory of the device that the run may take, such as 8GB or 7.5GiB: what makes it fit is chosen before
+    anything is loaded, at the least cost in time. GB are 10^9 bytes: a card that is sold as 8 GB has 8.6 of them, and
+    the desktop lives off the difference. Without it, the settings stay as they are."""
+
+    def __post_init__(self) -> None:
+        _ = self.budget
+
+    @property
+    def budget(self) -> int | None:
+        """In bytes.
+
+        Raises:
+            ValueError: a text that is no size.
+        """
+        if self.memory_budget is None:
+            return None
+        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(GB|GiB|MB|MiB)\s*", self.memory_budget, re.IGNORECASE)
+        if found is None or not float(found[1]):
+            raise ValueError(f"memory_budget is {self.memory_budget!r}; give a size such as 8GB or 7.5GiB")
+        units = {"gb": 10**9, "gib": 2**30, "mb": 10**6, "mib": 2**20}
+        return int(float(found[1]) * units[found[2].lower()])
+
+
 def with_preset(argv: list[str], preset: str) -> list[str]:
     """The command line; where it names neither a base nor a preset, with the preset of the base that is then used."""
     names_one = any(word.split("=")[0] in ("--base", "--config") for word in argv)

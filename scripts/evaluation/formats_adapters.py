@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,7 +93,7 @@ class Trip:
     kind: str
     names: Names
     learned: Layers
-    weights: dict[str, Tensor]
+    weights: Mapping[str, Tensor]
     folder: Path
 
     def path(self, name: str, precision: str, layout: Layout) -> Path:

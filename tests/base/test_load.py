@@ -120,7 +120,7 @@ def test_gradient_checkpointing_and_licence_are_read(tiny_copy: Path) -> None:
     assert base.licence == "openrail++"
 
 
-def test_the_usual_precision_is_settled_by_the_base_and_the_processor(
+def test_theusual_precision_is_settled_by_the_base_and_the_processor(
     tiny_copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert load_base(BaseSettings(base=str(tiny_copy))).precision == "bf16"

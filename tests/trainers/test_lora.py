@@ -32,6 +32,7 @@ from lapel.training.settings import (
     GarmentObjectiveSettings,
     InversionSettings,
     OptimizerSettings,
+    PlanSettings,
     RunSettings,
     StrengthSettings,
 )
@@ -412,6 +413,7 @@ def all_settings() -> tuple[type, ...]:
         ChoiceSettings,
         InversionSettings,
         StrengthSettings,
+        PlanSettings,
     )
 
 

@@ -1,0 +1,261 @@
+"""What each phase of a run takes at its peak: the very modules run in it, under a ledger.
+
+Over a base of fake tensors (`cast_shadow`) that is a prediction, over a real one a count; it is the same code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_leaves
+
+from lapel.base.load import checkpoint_blocks
+from lapel.base.quantise import statistics
+from lapel.training.data import Batch
+from lapel.training.objective import Objective
+from lapel.training.optimizer import Trainable
+from lapel.training.plan.ledger import Ledger, tensors_of
+from lapel.training.plan.shadow import Mixed, as_on_gpu
+from lapel.training.predict import Predict, predictor
+from lapel.training.settings import OptimizerName
+
+if TYPE_CHECKING:
+    from lapel.base.base import Base
+
+TOKENS = 77
+"""Of a caption: longer ones, in several windows, take little more."""
+
+
+@dataclass(frozen=True)
+class Peak:
+    """The bytes that a phase holds when it holds most."""
+
+    frozen: int = 0
+    """Weights that are not trained: UNet, VAE and text encoders, whichever are on the device in that phase."""
+    trainable: int = 0
+    gradients: int = 0
+    optimizer: int = 0
+    """The optimizer's states."""
+    activations: int = 0
+    """What the forward pass keeps for the backward pass."""
+    temporary: int = 0
+    """What comes on top of all that for a moment."""
+
+    @property
+    def total(self) -> int:
+        return sum(dataclasses.astuple(self))
+
+    @property
+    def working(self) -> int:
+        """What comes and goes, of which an allocator wastes a part."""
+        return self.activations + self.temporary
+
+
+@dataclass(frozen=True)
+class Block:
+    """What one of the UNet's blocks adds to a step, were it not checkpointed."""
+
+    name: str
+    """As `checkpoint_blocks` names it."""
+    kept: int
+    """Bytes that it keeps for the backward pass, beside what it hands on."""
+    share: float
+    """Its forward pass's part of what a step computes: what checkpointing it costs."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A training step."""
+
+    peak: Peak
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a trainer puts into a base and minimises there."""
+
+    name: str
+    """The trainer's, with every setting of its own that shapes depend on."""
+    inject: Callable[[Base], Any]
+    """Puts in what is learned: from then on, those parameters alone take gradients."""
+    loss: Callable[[Base, Objective, Predict], Callable[[Any], Tensor]]
+    """The trainer's own loss of a batch."""
+    batch: Callable[[Base, int, int], Any]
+    """A batch for a base, of so many examples of that side in pixels."""
+
+
+def photo_batch(base: Base, size: int, side: int) -> Batch:
+    """A batch of photos, all without a caption: that is what takes most."""
+    shape = (size, base.unet.config.in_channels, side // base.latent_stride, side // base.latent_stride)
+    return Batch(
+        latents=torch.zeros(shape),
+        noise=torch.zeros(shape),
+        timesteps=torch.zeros(size, dtype=torch.int64),
+        mask=torch.ones(size, 1, *shape[2:]),
+        captions=torch.zeros(size, dtype=torch.int64),
+        dropped=list(range(size)),
+        files=[""] * size,
+    )
+
+
+class Phases:
+    """The phases of a run over one base, in their order.
+
+    Args:
+        base: real or of shadows, with what is learned in it.
+        parameters: those of it that are trained.
+        side: of the pictures, in pixels.
+        gpu: whether mixed precision is to be a GPU's.
+    """
+
+    def __init__(self, base: Base, parameters: Sequence[torch.nn.Parameter], side: int, gpu: bool) -> None:
+        self.base, self.side = base, side
+        self.rules: Callable[[], AbstractContextManager[Any]] = as_on_gpu if gpu else contextlib.nullcontext
+        self.trainable = Trainable(parameters)
+        self.text_elsewhere = False
+        """Whether the text encoders are in another memory than the one that is counted."""
+
+    def encoding(self) -> Peak:
+        """A photo to latents and a caption to embeddings, before anything is learned."""
+        pixels = torch.zeros(1, 3, self.side, self.side, dtype=self.base.vae.dtype)
+        with Ledger() as ledger, self.rules():
+            frozen = ledger.hold(self._frozen(encoders=True))
+            self.base.encode_images(pixels)
+            if not self.text_elsewhere:
+                self._text(torch.zeros(1, dtype=torch.int64))
+        return Peak(frozen, temporary=ledger.peak - frozen)
+
+    def step(
+        self,
+        recipe: Recipe,
+        objective: Objective,
+        batch_size: int,
+        live_text: bool = False,
+        optimizer: torch.optim.Optimizer | None = None,
+    ) -> Step:
+        """Forward, loss, backward; and the optimizer's step where there is one, after a step that makes its states.
+
+        Args:
+            objective: made outside of shadows, for it looks at numbers.
+            live_text: whether captions are encoded in every step, for which VAE and text encoders stay.
+        """
+        base = self.base
+        predict = predictor(base, self._text if live_text else self._cached_text, Mixed(base.precision))
+        loss_of = recipe.loss(base, objective, predict)
+        batch = recipe.batch(base, batch_size, self.side)
+        if optimizer is not None:
+            self._take(loss_of, batch, Ledger(), optimizer)
+        with Ledger() as ledger, watched_blocks(base.unet, ledger) as seen:
+            held = self._held(ledger, encoders=live_text, optimizer=optimizer)
+            kept = self._take(loss_of, batch, ledger, optimizer) - held.total
+        peak = dataclasses.replace(held, activations=kept, temporary=ledger.peak - held.total - kept)
+        return Step(peak, tuple(Block(name, own, flops / ledger.flops) for name, (own, flops) in seen.items()))
+
+    def _take(self, loss_of: Callable[[Any], Tensor], batch: Any, ledger: Ledger, optimizer: Any) -> int:
+        """One step; returns the bytes that were alive between its forward and its backward pass."""
+        with self.rules():
+            loss = loss_of(batch)
+            between = ledger.now
+            loss.backward()
+        self.trainable.clip(1.0)
+        if optimizer is not None:
+            optimizer.step()
+        self.trainable.gradient.zero_()
+        return between
+
+    @torch.no_grad()
+    def sampling(self, pictures: int, optimizer: torch.optim.Optimizer | None = None) -> Peak:
+        """One denoising step with guidance, and the VAE's decoding, of so many pictures, beside the whole training."""
+        base, small = self.base, self.side // self.base.latent_stride
+        with Ledger() as ledger:
+            held = self._held(ledger, encoders=True, optimizer=optimizer)
+            captions = torch.zeros(2 * pictures, dtype=torch.int64)
+            text = self._cached_text(captions) if self.text_elsewhere else self._text(captions)
+            latents = torch.zeros(pictures, base.vae.config.latent_channels, small, small, dtype=base.dtype)
+            predicted = base.unet(torch.cat([latents, latents]), torch.tensor(0), **base.unet_conditions(text)).sample
+            denoised = latents - predicted.chunk(2)[0]
+            del predicted
+            base.vae.decode(denoised.to(base.vae.dtype))
+        return dataclasses.replace(held, temporary=ledger.peak - held.total)
+
+    def _held(self, ledger: Ledger, encoders: bool, optimizer: torch.optim.Optimizer | None) -> Peak:
+        """What stays through a phase, booked."""
+        return Peak(
+            frozen=ledger.hold(self._frozen(encoders)),
+            trainable=ledger.hold([self.trainable.weights]),
+            gradients=ledger.hold([self.trainable.gradient]),
+            optimizer=ledger.hold(_state_tensors(optimizer)) if optimizer is not None else 0,
+        )
+
+    def _frozen(self, encoders: bool) -> list[Tensor]:
+        base, learned = self.base, {id(parameter) for parameter in self.trainable.parameters}
+        text = [] if self.text_elsewhere else base.text_encoders
+        models = [base.unet, *([base.vae, *text] if encoders else [])]
+        packed = [getattr(place, name) for model in models for place, name in statistics(model)]
+        return [tensor for tensor in (*tensors_of(*models), *packed) if id(tensor) not in learned]
+
+    def _text(self, captions: Tensor) -> dict[str, Tensor]:
+        """Captions by their numbers, through the text encoders."""
+        tokens = torch.zeros(len(captions), 1, TOKENS, dtype=torch.int64)
+        return self.base.encode_tokens([tokens] * len(self.base.text_encoders))
+
+    def _cached_text(self, captions: Tensor) -> dict[str, Tensor]:
+        """The same as if they had been encoded before, in the shapes that the UNet's configuration has."""
+        base, config = self.base, self.base.unet.config
+        text = {"prompt_embeds": torch.zeros(len(captions), TOKENS, config.cross_attention_dim, dtype=base.dtype)}
+        if base.family.text_encoders == 2:
+            width = config.projection_class_embeddings_input_dim - 6 * config.addition_time_embed_dim
+            text["pooled_prompt_embeds"] = torch.zeros(len(captions), width, dtype=base.dtype)
+        return text
+
+
+@contextmanager
+def watched_blocks(unet: Any, ledger: Ledger) -> Iterator[dict[str, tuple[int, int]]]:
+    """By block, the bytes that its last forward pass left beside its output, and the operations that it took."""
+    seen: dict[str, tuple[int, int]] = {}
+    entered: dict[str, tuple[int, int]] = {}
+
+    def enter(name: str) -> None:
+        entered[name] = ledger.now, ledger.flops
+
+    def leave(name: str, made: Any) -> None:
+        now, flops = entered[name]
+        handed_on = sum(tensor.untyped_storage().nbytes() for tensor in tree_leaves(made) if isinstance(tensor, Tensor))
+        seen[name] = max(0, ledger.now - now - handed_on), ledger.flops - flops
+
+    hooks = []
+    for name in checkpoint_blocks(unet):
+        block = unet.get_submodule(name)
+        hooks.append(block.register_forward_pre_hook(lambda _, __, name=name: enter(name)))
+        hooks.append(block.register_forward_hook(lambda _, __, made, name=name: leave(name, made)))
+    try:
+        yield seen
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _state_tensors(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    states = [value for state in optimizer.state.values() for value in state.values()]
+    return [value for value in states if isinstance(value, Tensor)]
+
+
+def state_bytes(optimizer: OptimizerName, numbers: int) -> int:
+    """Bytes of an optimizer's states over a vector of so many numbers.
+
+    bitsandbytes keeps 8-bit states with a scale in fp32 for each block of 256 numbers, and a table of 256 values for
+    each state (and, unless told as lapel tells it, states of fewer than 4096 numbers in fp32). Paged states may leave
+    the GPU; they are counted all the same.
+    """
+    states = {"adamw8bit": 2, "paged_adamw8bit": 2, "lion8bit": 1, "adamw": 2, "sgd": 0}[optimizer]
+    if not optimizer.endswith("8bit"):
+        return states * numbers * 4 + (4 if optimizer == "adamw" else 0)
+    return states * (numbers + -(-numbers // 256) * 4 + 256 * 4)

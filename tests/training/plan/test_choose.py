@@ -1,0 +1,97 @@
+"""What a plan chooses keeps the budget, costs no more than it must, and is refused where nothing keeps it."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from typing import Any
+
+import pytest
+
+from lapel.errors import UserError
+from lapel.training.plan.choose import SPLIT, plan, smallest_levers
+from lapel.training.plan.levers import Levers
+from lapel.training.plan.phases import Block, Peak, Step, state_bytes
+
+GIVEN = Levers((), 4, 1, "adamw8bit", "full", 2, False, None, False)
+BLOCKS = (Block("down_blocks.0", 400, 0.02), Block("mid_block", 50, 0.05), Block("up_blocks.0", 300, 0.03))
+WEIGHTS = {"full": 1000, "int8": 600, "nf4": 400}
+
+
+class Machine:
+    """A run whose memory is a formula, in the place of a predictor."""
+
+    side, sampled, may_offload_text = 512, True, True
+
+    def __init__(self) -> None:
+        self.steps = 0
+
+    def encoding(self, levers: Levers) -> Peak:
+        text = 0 if levers.offload_text else 200
+        return Peak(WEIGHTS[levers.frozen_weights] + text, temporary=(levers.vae_tile or 512) // 2)
+
+    def sampling(self, levers: Levers) -> Peak:
+        own = self.encoding(levers)
+        pictures = 1 if levers.vae_slicing else levers.sample_batch
+        return dataclasses.replace(own, temporary=own.temporary * pictures + 10 * levers.sample_batch)
+
+    def step(self, levers: Levers) -> Step:
+        self.steps += 1
+        whole = levers.checkpoint == ("unet",)
+        left = sum(block.kept for block in BLOCKS if not whole and block.name not in levers.checkpoint)
+        peak = Peak(WEIGHTS[levers.frozen_weights], 1000, 0, 0, (left + 100) * levers.batch_size // 4, 50)
+        return Step(dataclasses.replace(peak, optimizer=state_bytes(levers.optimizer, 250)), BLOCKS)
+
+    def peaks(self, levers: Levers) -> dict[str, Peak]:
+        return {"encoding": self.encoding(levers), "step": self.step(levers).peak, "sampling": self.sampling(levers)}
+
+    def needed(self, peaks: Any) -> int:
+        return max(peak.total for peak in peaks)
+
+
+def chosen(budget: int | None, precisions: Any = ("full", "int8", "nf4")) -> Any:
+    return plan(Machine(), GIVEN, budget, precisions)  # type: ignore[arg-type]
+
+
+def cost(levers: Levers) -> float:
+    covered = BLOCKS if levers.checkpoint == ("unet",) else [b for b in BLOCKS if b.name in levers.checkpoint]
+    return sum(block.share for block in covered) + SPLIT * (levers.gradient_accumulation.bit_length() - 1)
+
+
+def test_what_fits_is_left_alone() -> None:
+    assert chosen(None).levers == GIVEN
+    assert chosen(10_000).levers == GIVEN
+
+
+def test_the_cheapest_that_fits_is_chosen() -> None:
+    """Against all subsets of blocks and all splits, tried one by one."""
+    machine = Machine()
+    subsets = [subset for count in range(4) for subset in itertools.combinations([b.name for b in BLOCKS], count)]
+    every = [
+        dataclasses.replace(GIVEN, checkpoint=subset, batch_size=size, gradient_accumulation=4 // size)
+        for subset in subsets
+        for size in (4, 2, 1)
+    ]
+    for budget in range(4700, 5500, 25):
+        fitting = [levers for levers in every if machine.step(levers).peak.total <= budget]
+        if not fitting:
+            continue
+        made = chosen(budget)
+        assert made.needed <= budget
+        assert made.levers.frozen_weights == "full"
+        # Blocks are covered in the order of what they save for their cost: a later one alone may do for less.
+        assert cost(made.levers) <= min(map(cost, fitting)) + max(block.share for block in BLOCKS) + 1e-9
+
+
+@pytest.mark.parametrize("weights", ["full", "int8"])
+def test_fewer_bits_come_only_when_nothing_else_helps(weights: Any) -> None:
+    machine = Machine()
+    smallest = smallest_levers(machine, dataclasses.replace(GIVEN, frozen_weights=weights))  # type: ignore[arg-type]
+    least = machine.needed(machine.peaks(smallest).values())
+    assert chosen(least).levers.frozen_weights == weights
+    assert chosen(least - 1).levers.frozen_weights != weights
+
+
+def test_a_budget_that_nothing_keeps_is_refused_with_the_nearest_that_holds() -> None:
+    with pytest.raises(UserError, match=r"does not fit.*nearest budget that holds is 0.1GB"):
+        chosen(100)
