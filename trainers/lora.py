@@ -2,7 +2,8 @@
 
 LoRA (Hu et al. 2021) keeps the base frozen and learns a difference alpha / rank * up @ down for each of its attention
 and feed-forward layers. The photos become latents once; a step noises some of them and compares what the UNet predicts.
-On the way samples are drawn and measured by the photos, and the step whose samples are best is exported.
+On the way samples are drawn and measured by the photos, and the step whose samples are best is exported. A LoRA may
+start from a garment encoder, and then learns only what that misses.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from lapel.training.loop import Lesson
     from lapel.training.objective import Objective
     from lapel.training.predict import Predict
+    from lapel.training.start import Start
 
 CLASSES = (
     *(PhotoSettings, BaseSettings, ObjectiveSettings, CaptionSettings, OptimizerSettings, RunSettings, ChoiceSettings),
@@ -84,7 +86,7 @@ def train(settings: Settings, folder: RunFolder, checkpoint: Path | None) -> Non
         settings.base.precision = base.precision  # what the machine settled is part of what repeats the run
         accelerator = make_accelerator(base.precision, folder, settings.run, resumed_at)
     with clock.phase("encode"):
-        garment, lesson, evaluation = prepare(settings, base, accelerator, folder, clock)
+        garment, lesson, evaluation, start = prepare(settings, base, accelerator, folder, clock)
     if accelerator.is_main_process:
         numbers, processes = lesson.trainable.count, accelerator.num_processes
         print(start_table(settings, garment, base, numbers, processes, folder.path, evaluation.words()), flush=True)
@@ -97,38 +99,46 @@ def train(settings: Settings, folder: RunFolder, checkpoint: Path | None) -> Non
         accelerator.end_training()
     if accelerator.is_main_process:
         chosen = evaluation.choose()
-        export(base, settings, garment, folder, clock, chosen)
+        export(base, settings, garment, start, folder, clock, chosen)
 
 
 def prepare(
     settings: Settings, base: Base, accelerator: Accelerator, folder: RunFolder, clock: Clock
-) -> tuple[GarmentFolder, Lesson, Evaluation]:
+) -> tuple[GarmentFolder, Lesson, Evaluation, Start | None]:
     """Photos become latents and captions embeddings; the encoders' memory is given back; the adapter goes in."""
     from lapel.adapters.inject import inject
     from lapel.training.checkpoint import trained_weights
     from lapel.training.encoding import cache_folder, content_name
-    from lapel.training.evaluation import evaluation_of
+    from lapel.training.evaluation import evaluation_of, photos_to_learn
     from lapel.training.intake import take_in
     from lapel.training.loop import make_lesson
     from lapel.training.objective import Objective
     from lapel.training.optimizer import Trainable
     from lapel.training.predict import predictor
+    from lapel.training.start import start_from
 
     objective = Objective(base.scheduler, settings.objective).to(base.device)
     seen = take_in(settings, base, accelerator, objective.timesteps, cache_folder(settings.run.cache_dir))
     if settings.captions.cache_text:
         base.release_encoders()
 
+    encoder, start = settings.adapter.start_from_encoder, None
+    if encoder is not None:
+        start = start_from(encoder, base, photos_to_learn(seen.garment, settings.choice))
     trainable = Trainable(inject(base, settings.adapter, settings.optimizer.seed))
     weights, strengths = trained_weights(base), settings.strength.strengths
     judging = accelerator.is_main_process
-    evaluation = evaluation_of(settings, base, seen.garment, folder, weights, clock, judging, strengths)
-    loss = denoising_loss(base, objective, predictor(base, seen.text, accelerator))
-    same = identity(settings, base, content_name(seen.examples))
+    shown = start.shown if start else None
+    evaluation = evaluation_of(settings, base, seen.garment, folder, weights, clock, judging, strengths, shown=shown)
+    predict = predictor(base, seen.text, accelerator)
+    if start is not None:
+        predict = start.predict(predict, no_caption=len(seen.batches.captions) - 1)
+    loss = denoising_loss(base, objective, predict)
+    same = identity(settings, base, content_name(seen.examples)) | (start.identity if start else {})
     lesson = make_lesson(
         accelerator, seen.batches, loss, trainable, weights, settings.optimizer, same, choice=evaluation.choice
     )
-    return seen.garment, lesson, evaluation
+    return seen.garment, lesson, evaluation, start
 
 
 def denoising_loss(base: Base, objective: Objective, predict: Predict) -> Callable[[Batch], Tensor]:
@@ -146,9 +156,16 @@ def denoising_loss(base: Base, objective: Objective, predict: Predict) -> Callab
 
 
 def export(
-    base: Base, settings: Settings, garment: GarmentFolder, folder: RunFolder, clock: Clock, chosen: dict[str, Any]
+    base: Base,
+    settings: Settings,
+    garment: GarmentFolder,
+    start: Start | None,
+    folder: RunFolder,
+    clock: Clock,
+    chosen: dict[str, Any],
 ) -> None:
     """Write the adapter for all front ends, prove that the files hold what was learned, and tell about the run."""
+    from lapel.adapters.encoder import remove_encoder
     from lapel.adapters.export import save_adapter
     from lapel.adapters.fuse import reload_fused_encoders
     from lapel.adapters.verify import reading_lines, verify_adapter
@@ -156,6 +173,8 @@ def export(
     from lapel.training.evaluation import ending
 
     with clock.phase("export"):
+        if start is not None:
+            remove_encoder(base)  # it has a file of its own
         metadata = file_metadata(settings, garment, base, sum(clock.seconds.values()))
         preview = folder.preview(chosen.get("kept_step"))
         metadata["modelspec.thumbnail"] = thumbnail(preview, garment.photos[0]["image"])
@@ -164,7 +183,7 @@ def export(
             reload_fused_encoders(base, settings.base)
         proof = reading_lines(verify_adapter(base, files))
     with clock.phase("report"):
-        facts = card_facts(settings, garment, base, files, clock.seconds, chosen)
+        facts = card_facts(settings, garment, base, files, clock.seconds, chosen) | (start.facts if start else {})
         files += write_run(folder.path, facts, preview)
     print(ending(proof, [*files, folder.samples / "sheet.png"], chosen, clock))
 

@@ -23,7 +23,8 @@ class EncoderSettings:
     an IP-Adapter."""
 
     start_from: Path | None = None
-    """An IP-Adapter, trained here or released, of the same form and for the same image tower, to go on from."""
+    """An IP-Adapter, trained here or released, of the same form and for the same image tower, to go on from; or `tiny`,
+    the one that lapel ships."""
 
     align: float = 0.4
     """Share of the steps, the first ones, in which the encoder learns to add what a description of the garment would
