@@ -62,7 +62,7 @@ def main() -> None:
     from lapel.base.load import load_base
 
     base = load_base(base_settings, "cuda" if torch.cuda.is_available() else "cpu")
-    check_fit(base, files, cards)
+    check_fit(base, files, cards, settings.encoder is not None)
     pipeline = base.pipeline()
     wear(pipeline, list(zip(settings.adapter, settings.weight, strict=True)))
     photos = show(settings, settings.encoder, request.prompt, pipeline, base) if settings.encoder else None
@@ -132,8 +132,11 @@ def base_of(settings: WearSettings, card: Card, file: Path) -> str:
     return str(base)
 
 
-def check_fit(base: Base, adapters: list[Path], cards: list[Card]) -> None:
+def check_fit(base: Base, adapters: list[Path], cards: list[Card], encoder: bool) -> None:
     """Refuse adapters of another family; warn of those made on another base, or with others that are not worn now.
+
+    Args:
+        encoder: whether a garment encoder is worn.
 
     Raises:
         UserError: an adapter for another family than the base's.
@@ -151,6 +154,12 @@ def check_fit(base: Base, adapters: list[Path], cards: list[Card]) -> None:
             )
         for word in (word for word in card.get("embeddings", {}) if word not in base.embeddings):
             print(f"warning: {path}: made with the word {word}; give its file with --embedding", file=sys.stderr)
+        if (met := card.get("encoder")) and not encoder:
+            print(
+                f"warning: {path}: learned what the garment encoder {met['name']} misses of the garment; wear that "
+                f"too, with --encoder {met['name']} --garment_photo {met['photo']}",
+                file=sys.stderr,
+            )
         present = {sha256(other) for other in adapters} if card.get("worn") else set()
         for missing in (worn for worn in card.get("worn", []) if worn["hash"] not in present):
             print(

@@ -1,8 +1,9 @@
 """Learn a garment encoder from many garments: accelerate launch trainers/garment_encoder.py --catalogue DIR
 
 IP-Adapter (Ye et al. 2023) keeps the base frozen and gives its UNet a second cross-attention, to tokens of a photo. One
-photo of a garment is cut out and shown, and the UNet learns to draw another one: flat to worn, front to back. A garment
-that was never seen is then worn from its photo, without training.
+photo of a garment is cut out and shown, and the UNet learns to draw another one: flat to worn, front to back. First,
+where the catalogue has descriptions, the tokens are aligned with them; then the photos alone teach. A garment that was
+never seen is worn from its photo, without training.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from lapel.photos.catalogue import Catalogue, CatalogueSettings, list_catalogue,
 from lapel.quiet import quiet
 from lapel.settings import read_settings
 from lapel.training.clock import Clock
-from lapel.training.encoder_facts import Settings, card_facts, file_metadata, identity, start_table
+from lapel.training.encoder_facts import Settings, align_steps, card_facts, file_metadata, identity, start_table
 from lapel.training.facts import file_name
 from lapel.training.processes import all_processes
 from lapel.training.run_folder import RunFolder, step_of
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from lapel.base.base import Base
     from lapel.base.image_tower import Tower
+    from lapel.training.align import Align
     from lapel.training.loop import Lesson
     from lapel.training.objective import Objective
     from lapel.training.pairs import PairBatch, PairBatches
@@ -90,6 +92,7 @@ def prepare(
     """Photos become latents, cutouts features, captions embeddings; the encoders go; the garment encoder goes in."""
     from lapel.adapters.encoder import inject_encoder
     from lapel.adapters.ip_adapter import read_encoder, start_encoder
+    from lapel.training.align import aligner
     from lapel.training.checkpoint import trained_weights
     from lapel.training.encoding import cache_folder, encode_cutouts, encode_latents, mapped_text
     from lapel.training.loop import make_lesson
@@ -113,6 +116,7 @@ def prepare(
             features,
             tower.nothing(encoder.tokens),
             Dropouts(encoder.image_dropout, encoder.text_dropout, encoder.both_dropout),
+            align_steps(settings, catalogue),
             seed=settings.optimizer.seed,
             batch_size=settings.optimizer.batch_size,
             timesteps=objective.timesteps,
@@ -127,18 +131,22 @@ def prepare(
     parameters = inject_encoder(base, encoder.form, batches.width, settings.optimizer.seed)
     if start is not None:
         start_encoder(base, start, encoder.form, batches.width)
-    loss = denoising_loss(objective, predictor(base, text, accelerator, encoder.compile))
-    same = identity(settings, base, tower.name, batches.name)
+    predict = predictor(base, text, accelerator, encoder.compile)
+    loss = pair_loss(objective, predict, aligner(base, text, accelerator))
+    same = identity(settings, base, tower.name, batches)
     trainable, weights = Trainable(parameters), trained_weights(base)
     lesson = make_lesson(accelerator, batches, loss, trainable, weights, settings.optimizer, same)
     return catalogue, batches, lesson
 
 
-def denoising_loss(objective: Objective, predict: Predict) -> Callable[[PairBatch], Tensor]:
-    """Latents of one photo are noised, the UNet predicts from the other one, and the objective compares."""
+def pair_loss(objective: Objective, predict: Predict, align: Align) -> Callable[[PairBatch], Tensor]:
+    """Latents of one photo are noised, the UNet predicts from the other one, and the objective compares; in the first
+    steps, the UNet's answers to a description are the example instead."""
 
     def loss(batch: PairBatch) -> Tensor:
         noised = objective.noised(batch.latents, batch.noise, batch.timesteps)
+        if batch.aligning:
+            return align(noised, batch)
         predicted = predict(noised, batch.timesteps, batch.captions, batch.features)
         target = objective.target(batch.latents, batch.noise, batch.timesteps)
         return objective.loss(predicted, target, batch.timesteps, batch.mask)

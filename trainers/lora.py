@@ -2,7 +2,8 @@
 
 LoRA (Hu et al. 2021) keeps the base frozen and learns a difference alpha / rank * up @ down for each of its attention
 and feed-forward layers. The photos become latents once; a step noises some of them and compares what the UNet predicts.
-On the way samples are drawn and measured by the photos, and the step whose samples are best is exported.
+On the way samples are drawn and measured by the photos, and the step whose samples are best is exported. A LoRA may
+start from a garment encoder, and then learns only what that misses.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from lapel.training.loop import Lesson
     from lapel.training.objective import Objective
     from lapel.training.predict import Predict
+    from lapel.training.start import Start
 
 CLASSES = (
     *(PhotoSettings, BaseSettings, GarmentObjectiveSettings, CaptionSettings),
@@ -90,7 +92,7 @@ def train(settings: Settings, folder: RunFolder, checkpoint: Path | None) -> Non
         settings.base.precision = base.precision  # what the machine settled is part of what repeats the run
         accelerator = make_accelerator(base.precision, folder, settings.run, resumed_at)
     with clock.phase("encode"):
-        garment, lesson, evaluation = prepare(settings, base, accelerator, folder, clock)
+        garment, lesson, evaluation, start = prepare(settings, base, accelerator, folder, clock)
     if accelerator.is_main_process:
         numbers, processes = lesson.trainable.count, accelerator.num_processes
         print(start_table(settings, garment, base, numbers, processes, folder.path, evaluation.words()), flush=True)
@@ -103,39 +105,47 @@ def train(settings: Settings, folder: RunFolder, checkpoint: Path | None) -> Non
         accelerator.end_training()
     if accelerator.is_main_process:
         chosen = {**evaluation.choose(), **plan_facts(plan)}
-        export(base, settings, garment, folder, clock, chosen)
+        export(base, settings, garment, start, folder, clock, chosen)
 
 
 def prepare(
     settings: Settings, base: Base, accelerator: Accelerator, folder: RunFolder, clock: Clock
-) -> tuple[GarmentFolder, Lesson, Evaluation]:
+) -> tuple[GarmentFolder, Lesson, Evaluation, Start | None]:
     """Photos become latents and captions embeddings; the encoders' memory is given back; the adapter goes in."""
     from lapel.adapters.inject import inject
     from lapel.training.checkpoint import trained_weights
     from lapel.training.encoding import cache_folder, content_name
-    from lapel.training.evaluation import evaluation_of
+    from lapel.training.evaluation import evaluation_of, photos_to_learn
     from lapel.training.intake import take_in
     from lapel.training.loop import make_lesson
     from lapel.training.objective import Objective
     from lapel.training.optimizer import Trainable
     from lapel.training.predict import predictor
+    from lapel.training.start import start_from
 
     objective = Objective(base.scheduler, settings.objective).to(base.device)
     seen = take_in(settings, base, objective, accelerator, folder, clock, cache_folder(settings.run.cache_dir))
     if settings.captions.cache_text:
         base.release_encoders()
 
+    encoder, start = settings.adapter.start_from_encoder, None
+    if encoder is not None:
+        start = start_from(encoder, base, photos_to_learn(seen.garment, settings.choice))
     trainable = Trainable(inject(base, settings.adapter, settings.optimizer.seed))
     weights, strengths = trained_weights(base), settings.strength.strengths
     judging = accelerator.is_main_process
-    evaluation = evaluation_of(settings, base, seen.garment, folder, weights, clock, judging, strengths)
+    shown = start.shown if start else None
+    evaluation = evaluation_of(settings, base, seen.garment, folder, weights, clock, judging, strengths, shown=shown)
     predict, of_class = predictor(base, seen.text, accelerator), predictor(base, seen.class_text, accelerator)
+    if start is not None:
+        predict = start.predict(predict, no_caption=len(seen.batches.captions) - 1)
+        of_class = start.predict_unseen(of_class)
     loss = denoising_loss(base, objective, predict, of_class)
-    same = identity(settings, base, content_name(seen.examples))
+    same = identity(settings, base, content_name(seen.examples)) | (start.identity if start else {})
     lesson = make_lesson(
         accelerator, seen.batches, loss, trainable, weights, settings.optimizer, same, choice=evaluation.choice
     )
-    return seen.garment, lesson, evaluation
+    return seen.garment, lesson, evaluation, start
 
 
 def denoising_loss(base: Base, objective: Objective, predict: Predict, of_class: Predict) -> Callable[[Batch], Tensor]:
@@ -153,9 +163,16 @@ def denoising_loss(base: Base, objective: Objective, predict: Predict, of_class:
 
 
 def export(
-    base: Base, settings: Settings, garment: GarmentFolder, folder: RunFolder, clock: Clock, chosen: dict[str, Any]
+    base: Base,
+    settings: Settings,
+    garment: GarmentFolder,
+    start: Start | None,
+    folder: RunFolder,
+    clock: Clock,
+    chosen: dict[str, Any],
 ) -> None:
     """Write the adapter for all front ends, prove that the files hold what was learned, and tell about the run."""
+    from lapel.adapters.encoder import remove_encoder
     from lapel.adapters.export import save_adapter
     from lapel.adapters.fuse import reload_fused_encoders
     from lapel.adapters.verify import reading_lines, verify_adapter
@@ -164,6 +181,8 @@ def export(
     from lapel.training.inversion import kept_word
 
     with clock.phase("export"):
+        if start is not None:
+            remove_encoder(base)  # it has a file of its own
         metadata = file_metadata(settings, garment, base, sum(clock.seconds.values()))
         preview = folder.preview(chosen.get("kept_step"))
         metadata["modelspec.thumbnail"] = thumbnail(preview, garment.photos[0]["image"])
@@ -173,7 +192,7 @@ def export(
         proof = reading_lines(verify_adapter(base, files))
         files += kept_word(settings, base, folder.path)
     with clock.phase("report"):
-        facts = card_facts(settings, garment, base, files, clock.seconds, chosen)
+        facts = card_facts(settings, garment, base, files, clock.seconds, chosen) | (start.facts if start else {})
         files += write_run(folder.path, facts, preview)
     print(ending(proof, [*files, folder.samples / "sheet.png"], chosen, clock, facts["peak_memory"]))
 

@@ -53,6 +53,16 @@ def inject_encoder(base: Base, form: Form, width: int, seed: int = 0) -> list[nn
     return parameters
 
 
+def remove_encoder(base: Base) -> None:
+    """Give a UNet back as it was before `inject_encoder`."""
+    from diffusers.models.attention_processor import AttnProcessor2_0
+
+    unet = base.unet
+    unet.encoder_hid_proj, unet.config.encoder_hid_dim_type = None, None
+    plain = {name: AttnProcessor2_0() for _, name in cross_attentions(unet)}
+    unet.set_attn_processor(unet.attn_processors | plain)
+
+
 def cross_attentions(unet: Any) -> Iterator[tuple[int, str]]:
     """The processors that see the text, by name, each with its number in files: its place among all processors."""
     names = [name for name in unet.attn_processors if not name.startswith("encoder_hid_proj")]

@@ -23,7 +23,13 @@ class EncoderSettings:
     an IP-Adapter."""
 
     start_from: Path | None = None
-    """An IP-Adapter, trained here or released, of the same form and for the same image tower, to go on from."""
+    """An IP-Adapter, trained here or released, of the same form and for the same image tower, to go on from; or `tiny`,
+    the one that lapel ships."""
+
+    align: float = 0.4
+    """Share of the steps, the first ones, in which the encoder learns to add what a description of the garment would
+    add, before it learns from photos alone (0 to 1). It takes a catalogue with captions of its own; photos without one
+    are left out of these steps, and where there is none at all, so are the steps."""
 
     image_dropout: float = 0.05
     """Share of examples without the photo (0 to 1), so that guidance can tell what the photo adds."""
@@ -45,6 +51,8 @@ class EncoderSettings:
         shares = [getattr(self, name) for name in ("image_dropout", "text_dropout", "both_dropout")]
         if min(shares) < 0 or sum(shares) > 1:
             raise ValueError("image_dropout, text_dropout and both_dropout are shares: from 0, and 1 at most together")
+        if not 0 <= self.align <= 1:
+            raise ValueError(f"align is {self.align}: give a share of the steps, from 0 to 1")
         if self.sample_garments < 1:
             raise ValueError(f"sample_garments is {self.sample_garments}: give a whole number above 0")
 

@@ -19,6 +19,7 @@ from lapel.adapters.encoder import cross_attentions
 from lapel.adapters.encoder_settings import Form
 from lapel.adapters.export import base_metadata
 from lapel.base.base import Base
+from lapel.base.find import encoder_file
 from lapel.base.save import require_finite
 from lapel.base.weights import PICKLES, read_header
 from lapel.errors import UserError
@@ -147,11 +148,12 @@ def _nested(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
 
 
 def read_encoder(path: Path) -> EncoderFile:
-    """Read an IP-Adapter's file, of either form and suffix.
+    """Read an IP-Adapter's file, of either form and suffix, or the shipped one by its name `tiny`.
 
     Raises:
         UserError: it is missing, damaged, no IP-Adapter, or one of a form that is not for garments (full, FaceID).
     """
+    path = encoder_file(path)
     if not path.is_file():
         raise UserError(f"{path}: no such file; give a garment encoder's .safetensors or .bin file")
     metadata: dict[str, str] = {}

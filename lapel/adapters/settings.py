@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 from lapel.base.settings import FrozenWeights
@@ -43,6 +44,9 @@ class AdapterSettings:
     `mid_block`, `up_blocks.1.attentions.0`, `text_encoder.layers.11`. Each may have a rank and alpha of its own,
     `mid_block=8` or `mid_block=8/4`; rank 0 leaves it out. The narrowest block that holds a layer decides. Text
     encoders pick up the trigger sooner, at the cost of encoding every caption again at every step."""
+    start_from_encoder: Path | None = None
+    """A garment encoder (a file in IP-Adapter's layout, or `tiny`) that the base wears meanwhile, shown one of the
+    photos: the adapter learns only what the encoder misses, and both are worn together afterwards."""
 
     def __post_init__(self) -> None:
         if self.rank < 1:
@@ -68,7 +72,8 @@ class AdapterSettings:
     @property
     def words(self) -> str:
         """Everything that decides what is learned, in a line."""
-        return f"{self.kind}{' with convolutions' * self.convolutions} on " + ", ".join(
+        start = f" from {self.start_from_encoder}" if self.start_from_encoder else ""
+        return f"{self.kind}{' with convolutions' * self.convolutions}{start} on " + ", ".join(
             f"{name} (rank {size.rank}, alpha {size.alpha:g})" if size.rank else f"not {name}"
             for name, size in self.sizes.items()
         )

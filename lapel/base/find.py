@@ -15,7 +15,10 @@ from lapel.base.weights import PICKLES
 from lapel.errors import UserError
 
 TINY_FOLDER = Path(__file__).parent / "tiny"
-"""The base that lapel ships: a diffusers folder, with an image tower beside the usual parts."""
+"""The base that lapel ships: a diffusers folder, with an image tower and a garment encoder beside the usual parts."""
+
+TINY_ENCODER = TINY_FOLDER / "ip-adapter-plus_tiny_sd15.safetensors"
+"""The garment encoder that lapel ships for it, which is `tiny` by name as well."""
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _KNOWN = "; lapel adapts " + ", ".join(family.title for family in FAMILIES.values())
@@ -49,6 +52,11 @@ def base_place(settings: BaseSettings) -> Path | str:
         UserError: the name is neither of a file or folder that exists nor shaped like a hub id.
     """
     return TINY_FOLDER if settings.base == "tiny" else place_of(settings.base, "--base")
+
+
+def encoder_file(given: Path) -> Path:
+    """The file of a garment encoder: the shipped one for `tiny`, and otherwise what was given."""
+    return TINY_ENCODER if given == Path("tiny") else given
 
 
 def place_of(name: str, flag: str) -> Path | str:

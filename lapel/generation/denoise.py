@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -129,18 +130,29 @@ def _text(pipeline: Any, prompts: Sequence[str], negative_prompts: Sequence[str]
     return text | {f"negative_{name}": value for name, value in negative.items()}
 
 
-def _photos(pipeline: Any, photos: Sequence[GarmentPhotos | None], guidance: float) -> dict[str, Any]:
-    """What the garment encoder of a pipeline is shown: for guidance, first nothing and then the photos."""
+@contextmanager
+def _shown(pipeline: Any, photos: Sequence[GarmentPhotos | None], guidance: float) -> Iterator[dict[str, Any]]:
+    """What the garment encoder of a pipeline is shown of each image's garment: for guidance, first nothing, then it.
+
+    A pipeline repeats whatever it is given for every image of the batch, as one photo for all: each image would then
+    show a bit of all the garments. Within the block it takes what is here as it is.
+    """
     import torch
 
     shown = [photo for photo in photos if photo is not None]
     if not shown:
-        return {}
+        yield {}
+        return
     parts = [torch.stack([photo.features for photo in shown])]
     if guidance > 1:
         nothing = [photo.nothing.expand_as(photo.features) for photo in shown]
         parts.insert(0, torch.stack(nothing))
-    return {"ip_adapter_image_embeds": [torch.cat(parts).to(pipeline.unet.device, pipeline.unet.dtype)]}
+    embeds = [torch.cat(parts).to(pipeline.unet.device, pipeline.unet.dtype)]
+    pipeline.prepare_ip_adapter_image_embeds = lambda *_: embeds
+    try:
+        yield {"ip_adapter_image_embeds": embeds}
+    finally:
+        del pipeline.prepare_ip_adapter_image_embeds
 
 
 def _draw(pipeline: Any, request: Request, batch: tuple[int, Sequence[Job]], report: Progress) -> list[Image.Image]:
@@ -152,16 +164,17 @@ def _draw(pipeline: Any, request: Request, batch: tuple[int, Sequence[Job]], rep
 
     windows, jobs = batch
     prompts, negative_prompts, seeds, photos = zip(*jobs, strict=True)
-    return pipeline(
-        **_text(pipeline, prompts, negative_prompts, windows),
-        **_photos(pipeline, photos, request.guidance),
-        num_inference_steps=request.steps,
-        guidance_scale=request.guidance,
-        width=request.width,
-        height=request.height,
-        generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
-        callback_on_step_end=after_step,
-    ).images
+    with _shown(pipeline, photos, request.guidance) as shown:
+        return pipeline(
+            **_text(pipeline, prompts, negative_prompts, windows),
+            **shown,
+            num_inference_steps=request.steps,
+            guidance_scale=request.guidance,
+            width=request.width,
+            height=request.height,
+            generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
+            callback_on_step_end=after_step,
+        ).images
 
 
 def _batch_progress(progress: Progress | None, number: int, batches: int) -> Progress:

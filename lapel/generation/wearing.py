@@ -17,7 +17,8 @@ class WearSettings:
     """One or several adapter files, in kohya's or diffusers' layout."""
 
     encoder: Path | None = None
-    """A garment encoder in IP-Adapter's layout (.safetensors or .bin), worn alone or beside adapters."""
+    """A garment encoder in IP-Adapter's layout (.safetensors or .bin), or `tiny`, which lapel ships; worn alone or
+    beside adapters."""
 
     garment_photo: list[Path] = field(default_factory=list)
     """Photos of the garment that the encoder is shown; of several, each counts."""

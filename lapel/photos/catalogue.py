@@ -21,12 +21,6 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 WARDROBE = "wardrobe:"
-WARDROBE_VIEWS = ("front", "front", "back", "worn", "worn", "worn")
-"""The photos that a wardrobe garment has: flat ones to be shown, worn ones to be drawn."""
-WARDROBE_SEED = 5_000_000
-"""Of the first wardrobe garment; beyond those that `tiny` was trained on."""
-WARDROBE_SIZE = 96
-"""Pixels of the wardrobe's photos where the base asks for fewer or the same."""
 
 
 @dataclass
@@ -72,8 +66,9 @@ class Catalogue:
     """The photos of many garments, ready to learn from.
 
     `photos` has one row a photo: `garment` (its number), `sku`, `file`, `view` ("" where nothing tells it), `caption`
-    and `class_word`; `image` (PIL RGB) and `mask` (PIL L, 255 inside) of the bucket's size; `mask_source`; and
-    `cutout` (PIL RGB, square), the garment alone as an image tower is shown it.
+    and `class_word`; `described`, the caption that tells the garment's looks as well, or `caption` where there is none;
+    `image` (PIL RGB) and `mask` (PIL L, 255 inside) of the bucket's size; `mask_source`; and `cutout` (PIL RGB,
+    square), the garment alone as an image tower is shown it.
     """
 
     name: str
@@ -83,6 +78,12 @@ class Catalogue:
     def garments(self) -> int:
         """How many there are."""
         return len(set(self.photos["garment"]))
+
+    @property
+    def descriptions(self) -> int:
+        """How many photos have a description that says more than their caption."""
+        both = zip(self.photos["described"], self.photos["caption"], strict=True)
+        return sum(described != caption for described, caption in both)
 
     def first_photos(self, count: int) -> list[int]:
         """The rows of the first photos of `count` garments, evenly over the catalogue."""
@@ -183,13 +184,14 @@ def read_catalogue(settings: CatalogueSettings, resolution: int, multiple: int, 
     from datasets.exceptions import DatasetGenerationError
 
     listings = list_catalogue(settings)
-    text = dict.fromkeys(("sku", "file", "view", "caption", "class_word", "mask_source"), Value("string"))
+    words = ("sku", "file", "view", "caption", "described", "class_word", "mask_source")
+    text = dict.fromkeys(words, Value("string"))
     pictures = {"image": Image(mode="RGB"), "mask": Image(mode="L"), "cutout": Image(mode="RGB")}
     making = {"settings": settings, "resolution": resolution, "multiple": multiple}
     numbers = dict.fromkeys(("garment", "width", "height"), Value("int32"))
     try:
         photos = Dataset.from_generator(
-            _wardrobe_rows if settings.wardrobe else _file_rows,
+            _drawn_rows if settings.wardrobe else _file_rows,
             features=Features({**text, **pictures, **numbers}),
             cache_dir=str(cache_dir),
             # A tuple: datasets would call the generator once for each item of a list.
@@ -220,6 +222,15 @@ def _fingerprint(settings: CatalogueSettings, listings: list[Listing], resolutio
     ]
     parts = [code, files, settings.wardrobe, settings.captions, settings.background, resolution, multiple]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+
+def _drawn_rows(
+    settings: CatalogueSettings, listings: Sequence[Listing], resolution: int, multiple: int
+) -> Iterator[dict[str, Any]]:
+    from lapel.photos.buckets import bucket_sizes
+    from lapel.photos.drawn import draw_rows
+
+    return draw_rows(settings.wardrobe, max(min(size) for size in bucket_sizes(resolution, multiple)))
 
 
 def _file_rows(
@@ -253,14 +264,14 @@ def _row(
     mask = find_mask(picture, given, listing.class_word, photo.view)
     view = photo.view or ("worn" if mask.worn else "")
     crop = place_crop(mask.image, resolution, multiple)
-    caption = unwritten(with_article(listing.class_word), view, worn=view == "worn")
-    if settings.captions == "written" and photo.written:
-        caption = " ".join(photo.written.split()).replace("{garment}", listing.class_word)
+    plain = unwritten(with_article(listing.class_word), view, worn=view == "worn")
+    written = " ".join((photo.written or "").split()).replace("{garment}", listing.class_word) or plain
     return {
         "sku": listing.name,
         "file": photo.path.name,
         "view": view,
-        "caption": caption,
+        "caption": written if settings.captions == "written" else plain,
+        "described": written,
         "class_word": listing.class_word,
         "image": crop.cut(picture.colour),
         "mask": crop.cut(mask.for_training()),
@@ -269,40 +280,3 @@ def _row(
         "height": crop.height,
         "cutout": cut_out(picture.colour, mask.image),
     }
-
-
-def _wardrobe_rows(
-    settings: CatalogueSettings, listings: Sequence[Listing], resolution: int, multiple: int
-) -> Iterator[dict[str, Any]]:
-    """Photos of the training split, with exact masks, and captions that leave the garment's looks to the photo."""
-    from PIL import Image
-    from tqdm import tqdm
-
-    from lapel.photos.buckets import bucket_sizes
-    from lapel.photos.cutout import cut_out
-    from lapel.wardrobe import caption, photograph, sample_garment, sample_shot
-
-    side = max(min(size) for size in bucket_sizes(resolution, multiple))
-    for number in tqdm(range(settings.wardrobe), desc="wardrobe", unit="garment", mininterval=1):
-        garment = sample_garment(WARDROBE_SEED + number)
-        for place, view in enumerate(WARDROBE_VIEWS):
-            shot = sample_shot((WARDROBE_SEED + number) * len(WARDROBE_VIEWS) + place, garment, view)
-            photo = photograph(garment, shot, max(side, WARDROBE_SIZE))
-            image, mask = Image.fromarray(photo.image), Image.fromarray(photo.mask)
-            cutout = cut_out(image, mask)
-            if side < WARDROBE_SIZE:
-                image, mask = (each.resize((side, side), Image.Resampling.LANCZOS) for each in (image, mask))
-            yield {
-                "garment": number,
-                "sku": f"wardrobe-{number}",
-                "file": f"wardrobe-{number}-{place}-{view}",
-                "view": view,
-                "caption": caption(garment, shot, garment.kind),
-                "class_word": garment.kind,
-                "image": image,
-                "mask": mask,
-                "mask_source": "wardrobe",
-                "width": side,
-                "height": side,
-                "cutout": cutout,
-            }

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lapel.base.find import encoder_file
 from lapel.base.weights import read_header
 from lapel.errors import UserError
 from lapel.files import written_whole
@@ -36,6 +37,7 @@ def read_encoder_facts(path: Path) -> dict[str, Any]:
     Raises:
         UserError: no such file, or not a sound one.
     """
+    path = encoder_file(path)
     if not path.is_file():
         raise UserError(f"{path}: no such file; give --encoder a .safetensors or .bin file")
     metadata = read_header(path).get("__metadata__", {}) if path.suffix == ".safetensors" else {}

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lapel.base.base import Base
     from lapel.base.settings import BaseSettings
     from lapel.photos.catalogue import Catalogue, CatalogueSettings
+    from lapel.training.pairs import PairBatches
     from lapel.training.settings import ObjectiveSettings, OptimizerSettings, RunSettings
 
 
@@ -38,11 +39,16 @@ class Settings(AllSettings):
     run: RunSettings
 
 
+def align_steps(settings: Settings, catalogue: Catalogue) -> int:
+    """How many steps, the first ones, learn from descriptions: none where the captions are those themselves."""
+    return round(settings.encoder.align * settings.optimizer.steps) if catalogue.descriptions else 0
+
+
 def start_table(
     settings: Settings, catalogue: Catalogue, base: Base, tower: str, numbers: int, processes: int, run_folder: Path
 ) -> str:
     """The settings that a run goes by, defaults included, a line each; `numbers` is how many are trained."""
-    photos, encoder = catalogue.photos, settings.encoder
+    photos, encoder, aligned = catalogue.photos, settings.encoder, align_steps(settings, catalogue)
     dropped = f"photo {encoder.image_dropout:g}, caption {encoder.text_dropout:g}, both {encoder.both_dropout:g}"
     rows = {
         "catalogue": f"{catalogue.name}: {catalogue.garments} garments, {len(photos)} photos",
@@ -52,6 +58,7 @@ def start_table(
         "base": base_row(base),
         "image tower": tower,
         "encoder": f"{encoder.form}: {numbers:,} numbers",
+        "aligned": f"in the first {aligned} steps, with {catalogue.descriptions} descriptions" if aligned else "no",
         "left out": dropped,
         **step_rows(settings.objective, settings.optimizer, base, processes),
         "run folder": str(run_folder),
@@ -95,12 +102,13 @@ def card_facts(
     }
 
 
-def identity(settings: Settings, base: Base, tower: str, seen: str) -> dict[str, str]:
-    """What must be the same for a checkpoint to go on: `seen` names the content of the catalogue."""
+def identity(settings: Settings, base: Base, tower: str, batches: PairBatches) -> dict[str, str]:
+    """What must be the same for a checkpoint to go on."""
     return {
         "base": base_identity(base),
         "encoder": f"{settings.encoder.form} for {tower}",
         "optimizer": settings.optimizer.optimizer,
         "seed": str(settings.optimizer.seed),
-        "catalogue": seen,
+        "aligned steps": str(batches.align_steps),
+        "catalogue": batches.name,
     }

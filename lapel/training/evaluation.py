@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from torch import Tensor
 
+    from lapel.generation import GarmentPhotos
+
 PHASES = ("sample", "measure", "strength")
 """Of the clock, that an evaluation takes."""
 
@@ -115,17 +117,19 @@ def evaluation_of(
     judging: bool,
     strengths: Sequence[float] = (),
     average: Average | None = None,
+    shown: GarmentPhotos | None = None,
 ) -> Evaluation:
     """The evaluation that the settings ask for; `judging` in the one process that looks at images.
 
     Args:
         strengths, average: as `Evaluation` has them.
+        shown: as `Samples` has it.
 
     Raises:
         UserError: the folder given as tower has none.
     """
     run, choice = settings.run, settings.choice
-    samples = Samples(folder.samples, run, garment, settings.photos.resolution or base.resolution)
+    samples = Samples(folder.samples, run, garment, settings.photos.resolution or base.resolution, shown)
     judge = None
     if judging and choice.keep == "best" and run.sample_every and run.sample_prompts:
         tower = _tower(choice.tower, settings.base, str(base.device))

@@ -25,6 +25,12 @@ class PairBatch(Batch):
     """(n, tokens, c) or (n, d): the image tower's of the photos shown; where there is none, of no photo."""
     shown: list[str]
     """Which photos were shown, "" for none."""
+    described: Tensor
+    """(n,): the number of the caption that describes the garment's looks too; where no photo is shown, `captions`."""
+    taught: Tensor
+    """(n,) bool: whether that tells what the photo adds; not where the garment has no description."""
+    aligning: bool
+    """Whether the step is one of the first, that learn from descriptions."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,7 @@ class PairBatches(Drawing):
         latents, features: of the same rows, as `encode_latents` and `encode_cutouts` give them.
         nothing: what the image tower gives for no photo.
         dropouts: what is left out for guidance.
+        align_steps: how many steps, the first ones, learn from descriptions.
         drawing: as for `Drawing`.
     """
 
@@ -62,16 +69,20 @@ class PairBatches(Drawing):
         features: Encoded,
         nothing: Tensor,
         dropouts: Dropouts,
+        align_steps: int = 0,
         **drawing: Any,
     ) -> None:
         super().__init__(**drawing)
         self.latents, self.features, self.nothing, self.dropouts = latents, features, nothing, dropouts
-        columns = {name: list(catalogue.photos[name]) for name in ("garment", "view", "file", "caption")}
+        self.align_steps = align_steps
+        columns = {name: list(catalogue.photos[name]) for name in ("garment", "view", "file", "caption", "described")}
         self.files: list[str] = columns["file"]
-        self.captions = [*dict.fromkeys(caption for caption in columns["caption"] if caption), ""]
+        used = [*columns["caption"], *(columns["described"] if align_steps else [])]
+        self.captions = [*dict.fromkeys(caption for caption in used if caption), ""]
         """Every caption once; the last is the empty one."""
         numbers = {caption: number for number, caption in enumerate(self.captions)}
         self.numbers = torch.tensor([numbers[caption] for caption in columns["caption"]])
+        self.described = torch.tensor([numbers[text] for text in columns["described"]]) if align_steps else self.numbers
         self.partners = partners(columns["garment"], columns["view"])
         shapes: dict[tuple[int, int], list[int]] = {}
         for row, size in enumerate(zip(catalogue.photos["width"], catalogue.photos["height"], strict=True)):
@@ -86,7 +97,8 @@ class PairBatches(Drawing):
     @property
     def name(self) -> str:
         """Of what is learned from: latents, features and captions by their content."""
-        captions = hashlib.sha256(repr([self.captions, self.numbers.tolist()]).encode()).hexdigest()[:12]
+        numbers = [self.numbers.tolist(), self.described.tolist()]
+        captions = hashlib.sha256(repr([self.captions, *numbers]).encode()).hexdigest()[:12]
         return f"{self.latents.name} {self.features.name} {captions}"
 
     def features_of(self, rows: Sequence[int]) -> Tensor:
@@ -103,6 +115,8 @@ class PairBatches(Drawing):
         places = torch.rand(self.size, generator=chance)
         shown = [self._partner(row, place) for row, place in zip(rows.tolist(), places.tolist(), strict=True)]
         captions = self.numbers[rows].masked_fill(no_text, len(self.captions) - 1)
+        described = torch.where(no_image, captions, self.described[rows])
+        taught = no_image | (self.described[rows] != self.numbers[rows])
         mine, without = rows[self.share].tolist(), no_image[self.share].tolist()
         latents = {name: tensor.to(self.device) for name, tensor in self.latents.stacked(mine).items()}
         posterior, noise = self.draw_noises(latents["as_is.0.mean"].shape[1:], step, part)
@@ -116,6 +130,9 @@ class PairBatches(Drawing):
             files=[self.files[row] for row in mine],
             features=self._features(shown[self.share], without).to(self.device),
             shown=["" if none else self.files[row] for row, none in zip(shown[self.share], without, strict=True)],
+            described=described[self.share],
+            taught=taught[self.share].to(self.device),
+            aligning=step < self.align_steps,
         )
 
     def _partner(self, row: int, place: float) -> int:

@@ -62,11 +62,19 @@ class Samples:
         settings: prompts, denoising steps and guidance. Each image has a seed of its own, the same at every step.
         garment: its trigger and class word take the place of `{garment}`; before the first step, the class word alone.
         side: of the square images, in pixels.
+        shown: what a garment encoder that the base wears is shown.
     """
 
-    def __init__(self, folder: Path, settings: RunSettings, garment: GarmentFolder, side: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        settings: RunSettings,
+        garment: GarmentFolder,
+        side: int,
+        shown: GarmentPhotos | None = None,
+    ) -> None:
         self.folder = folder
-        self.settings, self.side = settings, side
+        self.settings, self.side, self.shown = settings, side, shown
         self.words = f"{garment.trigger} {garment.class_word}"
         self.plain = [prompt.replace("{garment}", garment.class_word) for prompt in settings.sample_prompts]
         """The prompts by words that the base knows."""
@@ -80,7 +88,7 @@ class Samples:
         """Draw the row of `step` with the adapter as it is now, and write the sheet anew; returns the row's images."""
         named = [prompt.replace("{garment}", self.words) for prompt in self.settings.sample_prompts]
         requests = self._requests(named if step else self.plain, self.settings.sample_images)
-        return self._draw_row(step, requests, generate_together(pipeline, requests))
+        return self._draw_row(step, requests, generate_together(pipeline, requests, photos=self._shown_for(requests)))
 
     def _draw_row(self, step: int, requests: list[Request], drawn: list[list[Image.Image]]) -> list[Image.Image]:
         """Save a row of the sheet."""
@@ -99,7 +107,11 @@ class Samples:
     def draw_one_each(self, pipeline: DiffusionPipeline) -> list[Image.Image]:
         """The first image of each prompt with the adapter as it is now; nothing is written."""
         named = [prompt.replace("{garment}", self.words) for prompt in self.settings.sample_prompts]
-        return [image for (image,) in generate_together(pipeline, self._requests(named, 1))]
+        requests = self._requests(named, 1)
+        return [image for (image,) in generate_together(pipeline, requests, photos=self._shown_for(requests))]
+
+    def _shown_for(self, requests: Sequence[Request]) -> list[GarmentPhotos] | None:
+        return [self.shown] * len(requests) if self.shown else None
 
     def _requests(self, prompts: Sequence[str], images: int) -> list[Request]:
         settings, each = self.settings, self.settings.sample_images

@@ -15,7 +15,7 @@ from statistics import mean, median
 from typing import TYPE_CHECKING, Any
 
 from evaluation.results import write, write_table
-from lapel.base.find import TINY_FOLDER
+from lapel.base.find import TINY_FOLDER, encoder_file
 from lapel.base.settings import BaseSettings
 from lapel.errors import UserError
 from lapel.files import sha256, written_whole
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 class EncoderSettings:
     """Which encoder is measured, and on how many garments."""
 
-    encoder: Path
-    """A garment encoder for `tiny`, in IP-Adapter's layout."""
+    encoder: Path = Path("tiny")
+    """A garment encoder for `tiny`, in IP-Adapter's layout; by default the one that lapel ships."""
 
     output_dir: Path = Path("runs/encoder")
     """Takes `encoder.json`, `encoder.md`, `encoder.png` and the images, from which a stopped run goes on."""
@@ -157,7 +157,7 @@ def draw_all(settings: EncoderSettings, subjects: Sequence[Subject]) -> dict[str
     plain = [phrase(subject.garment.kind, "worn", subject.scene) for subject in subjects]
     # Another garment of the same kind, where there is one: words alone then say nothing of the difference.
     others = [photos[other_of(subjects, number)] for number in range(len(subjects))]
-    store = Store(settings, sha256(settings.encoder))
+    store = Store(settings, sha256(encoder_file(settings.encoder)))
     pipeline = base.pipeline()
     drawn = {METHODS[0]: store.draw(pipeline, METHODS[0], own, None)}
     wear_encoder(pipeline, file, settings.weight)

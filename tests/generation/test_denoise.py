@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from lapel.base.shapes import random_pipeline
-from lapel.generation import Request, generate, generate_together
+from lapel.adapters.encoder import inject_encoder
+from lapel.base.load import load_base
+from lapel.base.settings import BaseSettings
+from lapel.base.shapes import random_base, random_pipeline
+from lapel.generation import GarmentPhotos, Request, generate, generate_together
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +46,24 @@ def test_requests_drawn_together_are_drawn_as_alone(pipeline: Any) -> None:
         assert np.abs(_pixels(images) - _pixels(generate(pipeline, request))).max() <= 1
     with pytest.raises(ValueError, match="prompts and seeds only"):
         generate_together(pipeline, [requests[0], Request(prompt="a red t-shirt", steps=3)])
+
+
+@pytest.mark.parametrize("photos", [1, 2])
+def test_garments_shown_together_are_drawn_as_alone(photos: int, tmp_path: Path) -> None:
+    """Each image shows its own garment, and nothing of those beside it."""
+    random_base("tiny", tmp_path, seed=0)
+    base = load_base(BaseSettings(base=str(tmp_path), precision="fp32"))
+    chance = torch.Generator().manual_seed(1)
+    for parameter in inject_encoder(base, "plus", 24):
+        parameter.data += 0.1 * torch.randn(parameter.shape, generator=chance)
+    features = torch.randn((3, photos, 9, 24), generator=chance)
+    shown = [GarmentPhotos(seen, torch.zeros(9, 24)) for seen in features]
+    requests = [Request(prompt="a dress", steps=2, seeds=[1, 2], batch=4) for _ in shown]
+    drawn = generate_together(base.pipeline(), requests, photos=shown)
+    assert np.abs(_pixels(drawn[0]) - _pixels(drawn[1])).max() > 8
+    for request, photo, images in zip(requests, shown, drawn, strict=True):
+        alone = _pixels(generate(base.pipeline(), request, photos=photo))
+        assert np.abs(alone - _pixels(images)).max() <= 1
 
 
 def test_size_count_and_order(pipeline: Any) -> None:

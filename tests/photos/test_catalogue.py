@@ -55,6 +55,7 @@ def test_a_metadata_file_says_which_photo_is_of_which_garment(tmp_path: Path) ->
         "a photo of a person wearing a shirt",
         "a photo of a skirt, back view",
     ]
+    assert rows["described"] == ["A red linen shirt", *rows["caption"][1:]]
     first = rows[0]
     assert first["image"].size == first["mask"].size == (first["width"], first["height"])
     assert first["cutout"].width == first["cutout"].height
@@ -69,6 +70,8 @@ def test_csv_does_as_well_and_written_captions_are_taken_when_asked_for(tmp_path
     rows = read(path, tmp_path / "cache", captions="written").photos
     assert rows["caption"][0] == "A red linen garment"
     assert rows["caption"][1].startswith("a photo of ")
+    assert read(path, tmp_path / "cache", captions="written").descriptions == 0
+    assert read(path, tmp_path / "cache").descriptions == 1
 
 
 def test_garment_folders_in_a_folder(tmp_path: Path) -> None:
@@ -83,7 +86,9 @@ def test_garment_folders_in_a_folder(tmp_path: Path) -> None:
 
 
 def test_the_wardrobe_draws_flat_and_worn_photos_whose_captions_leave_out_the_looks(tmp_path: Path) -> None:
-    rows = read("wardrobe:3", tmp_path).photos
+    catalogue = read("wardrobe:3", tmp_path)
+    assert catalogue.descriptions == 18
+    rows = catalogue.photos
     assert rows["garment"] == [number for number in range(3) for _ in range(6)]
     assert rows["view"] == ["front", "front", "back", "worn", "worn", "worn"] * 3
     for caption, word in zip(rows["caption"], rows["class_word"], strict=True):
@@ -91,6 +96,9 @@ def test_the_wardrobe_draws_flat_and_worn_photos_whose_captions_leave_out_the_lo
         told = caption.replace(word, "").replace("white studio", "").replace("grey studio", "")
         looks = told.split(" hair")[-1] if " hair" in told else told
         assert not [name for name in (*COLOURS, *PATTERNS) if name in looks.split()], caption
+    for described, word in zip(rows["described"], rows["class_word"], strict=True):
+        before = described.split(word)[0].replace("white studio", "").replace("grey studio", "").split(" hair")[-1]
+        assert [name for name in (*COLOURS, *PATTERNS) if name in before.split(" with ")[0]], described
     assert rows[0]["image"].size == (64, 64)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -89,6 +90,7 @@ def test_a_run_leaves_files_card_and_samples(finished: tuple[Path, str]) -> None
     assert (card["garments"], card["photos"], card["form"]) == (3, 18, "plus")
     assert "load_ip_adapter" in (folder / "README.md").read_text(encoding="utf-8")
     assert "3 garments, 18 photos" in out
+    assert re.search(r"aligned +in the first 2 steps, with 18 descriptions", out)
     assert "time: " in out
 
 
@@ -113,6 +115,8 @@ def test_a_resumed_run_equals_an_unbroken_one_bit_for_bit(
     assert losses(broken) == losses(finished[0])
     _, err = train(*common, "--output_dir", broken, "--resume", "--form", "plain", code=2)
     assert "encoder plus" in err
+    _, err = train(*common, "--output_dir", broken, "--resume", "--align", 1, code=2)
+    assert "aligned steps 2, not 4" in err
 
 
 @pytest.mark.slow
@@ -184,6 +188,7 @@ def test_generate_wears_an_unseen_garment_from_its_photo(
         (["--catalogue", "nowhere"], "no catalogue"),
         (["--catalogue", "wardrobe:3", "--image_dropout", "0.6", "--text_dropout", "0.6"], "1 at most together"),
         (["--catalogue", "wardrobe:3", "--form", "full"], "plus"),
+        (["--catalogue", "wardrobe:3", "--align", "2"], "a share of the steps"),
         (["--catalogue", "wardrobe:3", "--rank", "4"], "no such setting"),
     ],
 )

@@ -20,6 +20,10 @@ from PIL import Image, ImageDraw
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from lapel.adapters.encoder import inject_encoder
+from lapel.adapters.ip_adapter import save_encoder
+from lapel.base.load import load_base
+from lapel.base.settings import BaseSettings
 from lapel.base.shapes import random_base
 from lapel.files import sha256
 from lapel.photos import PhotoSettings
@@ -137,6 +141,32 @@ def test_a_run_leaves_what_the_design_names(finished: tuple[Path, str]) -> None:
 
 def test_the_losses_are_the_expected_ones(finished: tuple[Path, str]) -> None:
     assert losses(finished[0]) == pytest.approx(EXPECTED_LOSSES, rel=0.02)
+
+
+@pytest.mark.slow
+def test_a_run_may_start_from_a_garment_encoder(common: list[object], tmp_path: Path) -> None:
+    """The run learns and measures with the encoder worn; its files hold the LoRA alone."""
+    base = load_base(BaseSettings(base=str(common[common.index("--base") + 1]), precision="fp32"))
+    inject_encoder(base, "plain", 192)
+    encoders = []
+    for name in ("one", "other"):
+        with torch.no_grad():
+            base.unet.encoder_hid_proj.image_projection_layers[0].norm.bias += 0.5
+        (tmp_path / name).mkdir()
+        encoders += save_encoder(base, tmp_path / name, "ip-adapter_test_sd15", {"lapel_image_tower": "tiny"})[:1]
+    flags = ("--start_from_encoder", encoders[0], "--output_dir", tmp_path / "run", *SAMPLED)
+    out, _ = run(*common, *flags)
+    assert "lora from" in out
+    card = json.loads((tmp_path / "run" / "card.json").read_text(encoding="utf-8"))
+    assert card["encoder"] == {"name": str(encoders[0]), "hash": sha256(encoders[0]), "photo": "photo-0.png"}
+    assert all(".processor." not in name for name in weights(tmp_path / "run"))
+    shutil.rmtree(tmp_path / "run" / "checkpoints" / "step-000006")
+    (tmp_path / "run" / "card.json").unlink()
+    before = losses(tmp_path / "run")
+    _, err = run(*common, *flags[2:], "--start_from_encoder", encoders[1], "--resume", code=2)
+    assert "was made with" in err
+    run(*common, *flags, "--resume")
+    assert losses(tmp_path / "run") == before
 
 
 def test_settings_yaml_is_read_back_as_the_run_went(finished: tuple[Path, str]) -> None:

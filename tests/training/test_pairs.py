@@ -36,6 +36,7 @@ def source(tmp_path: Path) -> tuple[Catalogue, Encoded, Encoded]:
             "view": view,
             "file": f"{garment}-{number}-{view}",
             "caption": view,
+            "described": f"red {view}" if garment else view,
             "width": 8,
             "height": 8,
         }
@@ -98,12 +99,25 @@ def test_photo_caption_and_both_are_left_out_as_often_as_asked(source: tuple[Cat
     )
 
 
+def test_the_first_steps_learn_from_descriptions_of_what_is_shown(source: tuple[Catalogue, Encoded, Encoded]) -> None:
+    drawn = batches(source, Dropouts(image=0.3, text=0.3), batch_size=50, align_steps=3)
+    assert [drawn.draw(step).aligning for step in range(5)] == [True] * 3 + [False] * 2
+    batch = drawn.draw(0)
+    for number, file in enumerate(batch.files):
+        garment, _, view = file.split("-")
+        caption, described = (drawn.captions[rows[number]] for rows in (batch.captions, batch.described))
+        assert described == (caption if not batch.shown[number] else view if garment == "0" else f"red {view}")
+        assert batch.taught[number] == (garment != "0" or not batch.shown[number])
+    # Descriptions that nothing is learned from are not encoded.
+    assert set(batches(source).captions) == {*VIEWS, ""}
+
+
 def test_a_step_is_the_same_for_one_process_and_for_two(source: tuple[Catalogue, Encoded, Encoded]) -> None:
     dropouts = Dropouts(0.2, 0.2, 0.2)
     whole = batches(source, dropouts).draw(5)
     parts = [batches(source, dropouts, batch_size=2, rank=rank, world=2).draw(5) for rank in range(2)]
     assert whole.files == parts[0].files + parts[1].files
-    for name in ("latents", "noise", "timesteps", "mask", "captions", "features"):
+    for name in ("latents", "noise", "timesteps", "mask", "captions", "features", "described", "taught"):
         assert torch.equal(getattr(whole, name), torch.cat([getattr(part, name) for part in parts]))
 
 
