@@ -171,7 +171,10 @@ def test_a_run_may_start_from_a_garment_encoder(common: list[object], tmp_path: 
 
 def test_settings_yaml_is_read_back_as_the_run_went(finished: tuple[Path, str]) -> None:
     classes = all_settings()
-    *_, optimizer, kept, _, _, _ = read_settings("", *classes, argv=["--config", str(finished[0] / "settings.yaml")])
+    read = {
+        type(one): one for one in read_settings("", *classes, argv=["--config", str(finished[0] / "settings.yaml")])
+    }
+    optimizer, kept = read[OptimizerSettings], read[RunSettings]
     assert (optimizer.steps, optimizer.learning_rate) == (6, 0.01)
     assert (kept.output_dir, kept.resume, kept.overwrite) == (finished[0], False, False)
 
