@@ -85,10 +85,8 @@ class Choice:
             self.weights[name].copy_(weight)
 
     def strength(self, marks: Mapping[float, Marks]) -> float:
-        """The best of the weights that images were drawn at, one of each prompt; 1 unless another is a sure gain."""
-        each = len(self._marks["colour"]) // self.prompts
-        best = 1.0
-        of_best: Marks = {name: values[::each] for name, values in self._marks.items()}
+        """The best of the weights that the chosen images were drawn at again; 1 unless another is a sure gain."""
+        best, of_best = 1.0, self._marks
         for weight, found in marks.items():
             if sure_gain(found, of_best, self._base, self.prompts, _OTHER_WEIGHT):
                 best, of_best = weight, found

@@ -89,8 +89,8 @@ class Evaluation:
         with self.clock.phase("strength"), drawing(self.base, self.base_settings) as pipeline:
             for weight in self.strengths:
                 with at_strength(self.base, weight):
-                    images = self.samples.draw_one_each(pipeline)
-                marks[weight] = self.judge.measure(images, self.samples.plain)
+                    images = self.samples.draw_again(pipeline)
+                marks[weight] = self.judge.measure(images, self.samples.prompts)
         return {**self.choice.facts(), "weight": self.choice.strength(marks)}
 
 

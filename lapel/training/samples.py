@@ -75,7 +75,9 @@ class Samples:
     ) -> None:
         self.folder = folder
         self.settings, self.side, self.shown = settings, side, shown
-        self.words = f"{garment.trigger} {garment.class_word}"
+        words = f"{garment.trigger} {garment.class_word}"
+        self.named = [prompt.replace("{garment}", words) for prompt in settings.sample_prompts]
+        """The prompts as they ask for the garment."""
         self.plain = [prompt.replace("{garment}", garment.class_word) for prompt in settings.sample_prompts]
         """The prompts by words that the base knows."""
 
@@ -86,9 +88,16 @@ class Samples:
 
     def draw(self, pipeline: DiffusionPipeline, step: int) -> list[Image.Image]:
         """Draw the row of `step` with the adapter as it is now, and write the sheet anew; returns the row's images."""
-        named = [prompt.replace("{garment}", self.words) for prompt in self.settings.sample_prompts]
-        requests = self._requests(named if step else self.plain, self.settings.sample_images)
-        return self._draw_row(step, requests, generate_together(pipeline, requests, photos=self._shown_for(requests)))
+        requests = self._requests(self.named if step else self.plain)
+        return self._draw_row(step, requests, self._drawn(pipeline, requests))
+
+    def draw_again(self, pipeline: DiffusionPipeline) -> list[Image.Image]:
+        """The images that `draw` returns, with the adapter as it is now; nothing is written."""
+        return [image for of_prompt in self._drawn(pipeline, self._requests(self.named)) for image in of_prompt]
+
+    def _drawn(self, pipeline: DiffusionPipeline, requests: Sequence[Request]) -> list[list[Image.Image]]:
+        shown = [self.shown] * len(requests) if self.shown else None
+        return generate_together(pipeline, requests, photos=shown)
 
     def _draw_row(self, step: int, requests: list[Request], drawn: list[list[Image.Image]]) -> list[Image.Image]:
         """Save a row of the sheet."""
@@ -104,16 +113,7 @@ class Samples:
         self._write_sheet()
         return [image for image, _, _ in row]
 
-    def draw_one_each(self, pipeline: DiffusionPipeline) -> list[Image.Image]:
-        """The first image of each prompt with the adapter as it is now; nothing is written."""
-        named = [prompt.replace("{garment}", self.words) for prompt in self.settings.sample_prompts]
-        requests = self._requests(named, 1)
-        return [image for (image,) in generate_together(pipeline, requests, photos=self._shown_for(requests))]
-
-    def _shown_for(self, requests: Sequence[Request]) -> list[GarmentPhotos] | None:
-        return [self.shown] * len(requests) if self.shown else None
-
-    def _requests(self, prompts: Sequence[str], images: int) -> list[Request]:
+    def _requests(self, prompts: Sequence[str]) -> list[Request]:
         settings, each = self.settings, self.settings.sample_images
         return [
             Request(
@@ -122,7 +122,7 @@ class Samples:
                 height=self.side,
                 steps=settings.sample_steps,
                 guidance=settings.sample_guidance,
-                seeds=[number * each + image for image in range(images)],
+                seeds=[number * each + image for image in range(each)],
                 batch=settings.sample_batch,
             )
             for number, prompt in enumerate(prompts)
@@ -161,5 +161,5 @@ class PhotoSamples(Samples):
 
     def draw(self, pipeline: DiffusionPipeline, step: int) -> list[Image.Image]:
         """Draw the row of `step` with the encoder as it is now, and write the sheet anew; returns the row's images."""
-        requests = self._requests(self.plain, self.settings.sample_images)
+        requests = self._requests(self.plain)
         return self._draw_row(step, requests, generate_together(pipeline, requests, photos=self.photos))

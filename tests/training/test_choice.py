@@ -96,9 +96,8 @@ def test_a_choice_read_back_from_a_checkpoint_goes_on_the_same() -> None:
 
 def test_another_strength_is_recommended_only_where_it_is_surely_better() -> None:
     choice, _ = choice_of({10: 8})
-    one_each = {weight: {"colour": np.full(2, c), "structure": np.full(2, 0.1)} for weight, c in ((0.6, 9), (0.8, 6))}
-    assert choice.strength(one_each) == 0.8
-    assert choice.strength({0.6: one_each[0.6]}) == 1
+    assert choice.strength({0.6: marks(9), 0.8: marks(6)}) == 0.8
+    assert choice.strength({0.6: marks(9)}) == 1
 
 
 def test_settings_refuse_what_means_nothing() -> None:
