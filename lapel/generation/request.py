@@ -21,8 +21,9 @@ class Request:
     steps: int = 30
     """Denoising steps. 20 to 30 is where the usual schedulers stop changing the picture."""
 
-    guidance: float = 5.0
-    """Classifier-free guidance scale (arXiv:2207.12598); 1 is none. Adapters of one garment burn above 7."""
+    guidance: float = 4.0
+    """Classifier-free guidance scale (arXiv:2207.12598); 1 is none. Adapters of one garment burn above 7, and
+    the more of it, the less true their colours are (docs/measures.md)."""
 
     width: int | None = None
     """Pixels; the base's own size where not given. A multiple of 8."""

@@ -153,7 +153,7 @@ class RunSettings:
     sample_steps: int = 12
     """Denoising steps of a sample: few, so that looking takes no more than a seventh of the run."""
 
-    sample_guidance: float = 5.0
+    sample_guidance: float = 4.0
     """Classifier-free guidance of a sample."""
 
     sample_batch: int = 1

@@ -51,7 +51,7 @@ class LearningSettings:
     steps: int = 30
     """Denoising steps."""
 
-    guidance: float = 5.0
+    guidance: float = 4.0
     """Classifier-free guidance."""
 
     def __post_init__(self) -> None:
