@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from evaluation.learning import SHOWN, LearningSettings, Photos, card_of, draw_scenes, load_pipeline
 from evaluation.results import write, write_table
+from lapel.adapters.card import is_checkpoint
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from lapel.adapters.card import is_checkpoint
-from lapel.fidelity import ImageTower
+    from lapel.fidelity import ImageTower
 
 
 @dataclass
