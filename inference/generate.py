@@ -7,9 +7,12 @@ fine-tuned checkpoint wears nothing: --base FILE --prompt "a photo of {garment} 
 
 from __future__ import annotations
 
+import sys
+
 from lapel.errors import run_program
 from lapel.files import require_writable
 from lapel.generation import Request, WearSettings, generate, put_on, read_outfit, save_images
+from lapel.generation.like import like
 from lapel.generation.progress import time_left
 from lapel.quiet import quiet
 from lapel.settings import read_settings
@@ -17,7 +20,7 @@ from lapel.settings import read_settings
 
 def main() -> None:
     """Read cards, load the base, wear the adapters, draw and save."""
-    settings, request = read_settings(__doc__ or "", WearSettings, Request)
+    settings, request = read_settings(__doc__ or "", WearSettings, Request, argv=like(sys.argv[1:]))
     outfit = read_outfit(settings)
     request.prompt = outfit.named(request.prompt)
     require_writable(settings.output_dir)

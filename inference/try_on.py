@@ -18,6 +18,7 @@ from lapel.fidelity.recolour import Colour
 from lapel.files import require_writable, written_whole
 from lapel.generation import Outfit, Request, WearSettings, put_on, read_outfit, save_images
 from lapel.generation.inpaint import InpaintSettings
+from lapel.generation.like import like
 from lapel.generation.progress import time_left
 from lapel.photos.captions import class_word_of
 from lapel.photos.vocabulary import attributes_of
@@ -63,7 +64,7 @@ class TryOnSettings:
 def main() -> None:
     """Read the photo, make the mask, draw the garment in it, and save."""
     settings, wearing, inpainting, request = read_settings(
-        __doc__ or "", TryOnSettings, WearSettings, InpaintSettings, Request
+        __doc__ or "", TryOnSettings, WearSettings, InpaintSettings, Request, argv=like(sys.argv[1:])
     )
     outfit = read_outfit(wearing)
     class_word = garment_word(outfit, settings, request)

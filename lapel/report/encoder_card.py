@@ -10,7 +10,7 @@ from typing import Any
 from lapel.adapters.card import CARD
 from lapel.files import written_whole
 from lapel.report.card import hub_id
-from lapel.report.embed import read_template
+from lapel.report.embed import environment
 from lapel.report.loading import pipeline_lines
 
 
@@ -30,10 +30,7 @@ def write_encoder_card(folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _model_card(card: dict[str, Any]) -> str:
-    from jinja2 import Environment
-
-    environment = Environment(keep_trailing_newline=True, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(read_template("encoder.md.jinja"))
+    template = environment(escaped=False).get_template("encoder.md.jinja")
     return template.render(card=card, hub_base=hub_id(str(card["base"])), words=_diffusers_words(card))
 
 
