@@ -12,6 +12,7 @@ import sys
 from lapel.errors import run_program
 from lapel.files import require_writable
 from lapel.generation import Request, WearSettings, generate, put_on, read_outfit, save_images
+from lapel.generation.control import ControlSettings, guided, read_controls
 from lapel.generation.like import like
 from lapel.generation.progress import time_left
 from lapel.quiet import quiet
@@ -20,7 +21,9 @@ from lapel.settings import read_settings
 
 def main() -> None:
     """Read cards, load the base, wear the adapters, draw and save."""
-    settings, request = read_settings(__doc__ or "", WearSettings, Request, argv=like(sys.argv[1:]))
+    settings, control, request = read_settings(
+        __doc__ or "", WearSettings, ControlSettings, Request, argv=like(sys.argv[1:])
+    )
     outfit = read_outfit(settings)
     request.prompt = outfit.named(request.prompt)
     require_writable(settings.output_dir)
@@ -32,7 +35,9 @@ def main() -> None:
 
     base = load_base(outfit.base, "cuda" if torch.cuda.is_available() else "cpu")
     pipeline, photos = put_on(outfit, base, "text2img", request.prompt)
-    images = generate(pipeline, request, time_left(), photos)
+    size = (request.width or base.resolution, request.height or base.resolution)
+    with guided(pipeline, read_controls(control, base, size), size):
+        images = generate(pipeline, request, time_left(), photos)
     for path in save_images(images, request, settings.output_dir, outfit.provenance(base)):
         print(path)
 

@@ -17,6 +17,7 @@ from lapel.errors import UserError, run_program
 from lapel.fidelity.recolour import Colour
 from lapel.files import require_writable, written_whole
 from lapel.generation import Outfit, Request, WearSettings, put_on, read_outfit, save_images
+from lapel.generation.control import ControlSettings, read_controls
 from lapel.generation.inpaint import InpaintSettings
 from lapel.generation.like import like
 from lapel.generation.progress import time_left
@@ -63,8 +64,8 @@ class TryOnSettings:
 
 def main() -> None:
     """Read the photo, make the mask, draw the garment in it, and save."""
-    settings, wearing, inpainting, request = read_settings(
-        __doc__ or "", TryOnSettings, WearSettings, InpaintSettings, Request, argv=like(sys.argv[1:])
+    settings, wearing, inpainting, control, request = read_settings(
+        __doc__ or "", TryOnSettings, WearSettings, InpaintSettings, ControlSettings, Request, argv=like(sys.argv[1:])
     )
     outfit = read_outfit(wearing)
     class_word = garment_word(outfit, settings, request)
@@ -86,7 +87,8 @@ def main() -> None:
 
     base = load_base(outfit.base, "cuda" if torch.cuda.is_available() else "cpu", inpainting=True)
     pipeline, shown = put_on(outfit, base, "inpaint", request.prompt)
-    images = inpaint(base, pipeline, request, photo, mask, inpainting, time_left(), shown)
+    controls = read_controls(control, base, photo.size)
+    images = inpaint(base, pipeline, request, photo, mask, inpainting, time_left(), shown, controls)
     results = [recoloured(image, mask, class_word, palette, settings.colour) for image in images]
     for path in save(photo, mask, results, request, outfit, base, wearing.output_dir):
         print(path)

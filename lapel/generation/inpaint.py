@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from lapel.errors import UserError
+from lapel.generation.control import Control, guided
 from lapel.generation.denoise import GarmentPhotos, Progress, generate
 from lapel.generation.patch import Patch, choose_patch, soften
 from lapel.generation.request import Request
@@ -102,6 +103,7 @@ def inpaint(
     settings: InpaintSettings,
     progress: Progress | None = None,
     photos: GarmentPhotos | None = None,
+    controls: Sequence[Control] = (),
 ) -> list[Image.Image]:
     """Draw what the mask covers anew, one image for each of the request's seeds, each of the photo's size.
 
@@ -112,6 +114,7 @@ def inpaint(
         pipeline: `base.pipeline("inpaint")`, wearing what is to be worn.
         photo: RGB, of any size and aspect.
         mask: mode L, of the photo's size; 255 where it is drawn.
+        controls: whose maps are of the photo's size, or its aspect.
 
     Raises:
         UserError: a mask of another size, or one that covers nothing, or fewer steps than the strength leaves any of.
@@ -128,7 +131,9 @@ def inpaint(
     patch = choose_patch(alpha, base.resolution, base.multiple, padding, (request.width, request.height))
     sized = dataclasses.replace(request, width=patch.size[0], height=patch.size[1])
     upon = _upon(base, patch, photo, patch.cells(alpha, base.latent_stride), settings)
-    drawn = generate(pipeline, sized, progress, photos, upon)
+    cut = [dataclasses.replace(control, map=patch.cut_map(control.map, photo.size)) for control in controls]
+    with guided(pipeline, cut, patch.size):
+        drawn = generate(pipeline, sized, progress, photos, upon)
     return [patch.put_back(photo, image, alpha) for image in drawn]
 
 

@@ -26,6 +26,11 @@ class Patch:
         """The patch of an image of the photo's size, as it is drawn."""
         return image.resize(self.size, Image.Resampling.LANCZOS, box=self.box)
 
+    def cut_map(self, drawn: Image.Image, size: tuple[int, int]) -> Image.Image:
+        """The patch of a control map for a photo of that size: its flat colours do not mix."""
+        whole = drawn if drawn.size == size else drawn.resize(size, Image.Resampling.NEAREST)
+        return whole.resize(self.size, Image.Resampling.NEAREST, box=self.box)
+
     def cells(self, alpha: Alpha, stride: int) -> Alpha:
         """(height, width) of `size`, 255 or 0: where anything is drawn, by whole latents.
 

@@ -27,6 +27,11 @@ PALETTE: dict[str, tuple[int, int, int]] = {
 """Colours of the classes, for people who paint; far enough apart that the nearest one is meant."""
 
 
+def colours_of(classes: Classes) -> npt.NDArray[np.uint8]:
+    """(h, w, 3) the classes (h, w) in `PALETTE`'s colours."""
+    return np.array([PALETTE[name] for name in PARSING], np.uint8)[classes]
+
+
 def write_parsing(classes: Classes, path: Path) -> None:
     """Write classes (h, w) of `PARSING` as a palette PNG in `PALETTE`'s colours."""
     image = Image.fromarray(classes).convert("P")
