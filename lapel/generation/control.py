@@ -1,4 +1,4 @@
-"""Maps that guide a drawing through ControlNets (Zhang et al., 2023), with any pipeline: text to image, inpainting, XL."""
+"""Maps that guide a drawing through ControlNets (Zhang et al., 2023), whatever pipeline draws."""
 
 from __future__ import annotations
 
