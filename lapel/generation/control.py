@@ -88,7 +88,7 @@ def read_controls(settings: ControlSettings, base: Base, size: tuple[int, int] |
     """
     side = base.resolution
     maps = [_read_map(path, size or (side, side)) for path in settings.control]
-    networks = [_load(name, base) for name in settings.controlnet]
+    networks = [load_controlnet(name, base) for name in settings.controlnet]
     return [
         Control(network, shown, weight, settings.control_start, settings.control_end, settings.guess_mode)
         for network, shown, weight in zip(networks, maps, settings.control_weight, strict=True)
@@ -109,7 +109,12 @@ def _read_map(path: Path, size: tuple[int, int]) -> Image.Image:
         raise UserError(f"{path}: not a picture; give a control map, or a pose as .json") from None
 
 
-def _load(name: str, base: Base) -> Any:
+def load_controlnet(name: str, base: Base) -> Any:
+    """A ControlNet by its name, in the base's precision and place.
+
+    Raises:
+        UserError: it cannot be loaded, or is of another family.
+    """
     from diffusers import ControlNetModel
 
     place = TINY_CONTROL if name == "tiny" else place_of(name, "--controlnet")
