@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from lapel.fidelity import Palette
     from lapel.fidelity.recolour import Recoloured
+    from lapel.photos.people.change import Change
 
 
 @dataclass
@@ -77,7 +78,7 @@ def main() -> None:
 
     quiet()
     photo = read_photo(settings.image)
-    mask = find_mask(settings, photo, class_word)
+    change = find_change(settings, photo, class_word)
     palette = palette_of(colours, class_word) if settings.colour != "off" else None
 
     import torch
@@ -88,9 +89,9 @@ def main() -> None:
     base = load_base(outfit.base, "cuda" if torch.cuda.is_available() else "cpu", inpainting=True)
     pipeline, shown = put_on(outfit, base, "inpaint", request.prompt)
     controls = read_controls(control, base, photo.size)
-    images = inpaint(base, pipeline, request, photo, mask, inpainting, time_left(), shown, controls)
-    results = [recoloured(image, mask, class_word, palette, settings.colour) for image in images]
-    for path in save(photo, mask, results, request, outfit, base, wearing.output_dir):
+    images = inpaint(base, pipeline, request, photo, change.mask, inpainting, time_left(), shown, controls, change.kept)
+    results = [recoloured(image, change.mask, class_word, palette, settings.colour) for image in images]
+    for path in save(photo, change.mask, results, request, outfit, base, wearing.output_dir):
         print(path)
 
 
@@ -127,28 +128,30 @@ def read_photo(path: Path) -> Image.Image:
     return read_picture(path, "white").colour
 
 
-def find_mask(settings: TryOnSettings, photo: Image.Image, class_word: str) -> Image.Image:
-    """The user's mask, or one for the garment's shape on this person.
+def find_change(settings: TryOnSettings, photo: Image.Image, class_word: str) -> Change:
+    """Where the user's mask says, or where a garment of this shape goes on this person.
 
     Raises:
         UserError: a file that does not fit the photo, or a photo in which nobody is found.
     """
+    from PIL import Image
+
     from lapel.fidelity.mask_models import load_mask_model
-    from lapel.photos.people.change import Wearer, mask_for_change
+    from lapel.photos.people.change import Change, Wearer, change_of_clothes
     from lapel.photos.people.parsing import read_parsing
     from lapel.photos.people.pose import read_pose
     from lapel.photos.people.shape import shape_of
     from lapel.photos.read import read_mask
 
     if settings.mask is not None:
-        return read_mask(settings.mask, settings.image, photo.size)
+        return Change(read_mask(settings.mask, settings.image, photo.size), Image.new("L", photo.size))
     wearer = Wearer(
         photo,
         read_pose(settings.pose, photo.size) if settings.pose else None,
         read_parsing(settings.parsing, photo.size) if settings.parsing else None,
     )
     shape = shape_of(class_word, attributes_of(settings.garment_words))
-    return mask_for_change(wearer, shape, load_mask_model(settings.mask_model))
+    return change_of_clothes(wearer, shape, load_mask_model(settings.mask_model))
 
 
 def palette_of(files: list[Path], class_word: str) -> Palette:

@@ -104,6 +104,7 @@ def inpaint(
     progress: Progress | None = None,
     photos: GarmentPhotos | None = None,
     controls: Sequence[Control] = (),
+    kept: Image.Image | None = None,
 ) -> list[Image.Image]:
     """Draw what the mask covers anew, one image for each of the request's seeds, each of the photo's size.
 
@@ -115,6 +116,7 @@ def inpaint(
         photo: RGB, of any size and aspect.
         mask: mode L, of the photo's size; 255 where it is drawn.
         controls: whose maps are of the photo's size, or its aspect.
+        kept: mode L, of the photo's size; what stays even where the mask fades out.
 
     Raises:
         UserError: a mask of another size, or one that covers nothing, or fewer steps than the strength leaves any of.
@@ -122,7 +124,7 @@ def inpaint(
     if mask.size != photo.size:
         sizes = f"{mask.width} x {mask.height}, the photo {photo.width} x {photo.height}"
         raise UserError(f"the mask is {sizes}; both must have one size")
-    alpha = soften(mask, settings.mask_grow, settings.mask_feather)
+    alpha = soften(mask, settings.mask_grow, settings.mask_feather, kept)
     if not alpha.any():
         raise UserError("the mask is empty: nothing would be drawn; make it larger, or raise --mask_grow")
     if int(request.steps * settings.strength) < 1:

@@ -58,13 +58,14 @@ class Patch:
         return Image.fromarray(pixels)
 
 
-def soften(mask: Image.Image, grow: int, feather: int) -> Alpha:
+def soften(mask: Image.Image, grow: int, feather: int, kept: Image.Image | None = None) -> Alpha:
     """(h, w) uint8: how much of each pixel is drawn anew.
 
     Args:
         mask: mode L; 255 where the photo is to change.
         grow: pixels by which the mask becomes larger, or smaller where negative.
         feather: pixels beyond that over which it fades out; the mask itself stays whole.
+        kept: mode L; what is not drawn in any case.
     """
     alpha: Alpha = np.array(mask)
     if grow:
@@ -76,6 +77,8 @@ def soften(mask: Image.Image, grow: int, feather: int) -> Alpha:
         away = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
         fading = 255 * np.clip(1 - away / (feather + 1), 0, 1)
         alpha = np.maximum(alpha, fading.round().astype(np.uint8))
+    if kept is not None:
+        alpha[np.asarray(kept) > 0] = 0
     return alpha
 
 

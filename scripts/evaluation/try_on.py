@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from lapel.generation import GarmentPhotos
+    from lapel.photos.people.change import Change
     from lapel.photos.people.pose import Pose
     from lapel.wardrobe import Garment, Photograph
 
@@ -146,21 +147,21 @@ def by_methods(settings: TryOnSettings, subjects: Sequence[Subject]) -> Iterator
     from lapel.base.load import load_base
     from lapel.generation.control import TINY_CONTROL
 
-    masks = [_mask(one) for one in subjects]
+    changes = [_change(one) for one in subjects]
     base = load_base(BaseSettings(base="tiny"))
     pipeline = base.pipeline("inpaint")
     words = [one.garment.words() for one in subjects]
-    yield "(a) base, full caption", *_dressed(settings, base, pipeline, subjects, masks, words, None)
+    yield "(a) base, full caption", *_dressed(settings, base, pipeline, subjects, changes, words, None)
     file = read_encoder(settings.encoder)
     photos = _seen(file, base, subjects)
     wear_encoder(pipeline, file, 1.0)
     kinds = [one.garment.kind for one in subjects]
-    yield "(b) encoder", *_dressed(settings, base, pipeline, subjects, masks, kinds, photos)
+    yield "(b) encoder", *_dressed(settings, base, pipeline, subjects, changes, kinds, photos)
     if settings.controlnet and (settings.controlnet != "tiny" or TINY_CONTROL.is_dir()):
         shown = _seen(file, base, subjects)
         yield (
             "(c) encoder, with the skeleton",
-            *_dressed(settings, base, pipeline, subjects, masks, kinds, shown, settings.controlnet),
+            *_dressed(settings, base, pipeline, subjects, changes, kinds, shown, settings.controlnet),
         )
     real = [Image.fromarray(one.truth.image) for one in subjects]
     yield "as it should be", real, [_changed(one) for one in subjects]
@@ -181,16 +182,16 @@ def _seen(file: Any, base: Any, subjects: Sequence[Subject]) -> list[GarmentPhot
     return [see_cutouts(tower, [cutout], file.form == "plus") for cutout in cutouts]
 
 
-def _mask(one: Subject) -> Image.Image:
-    """The mask for the change, by the garment's words, the pose and the parsing map."""
+def _change(one: Subject) -> Change:
+    """Where the clothes change, by the garment's words, the pose and the parsing map."""
     from PIL import Image
 
-    from lapel.photos.people.change import Wearer, mask_for_change
+    from lapel.photos.people.change import Wearer, change_of_clothes
     from lapel.photos.people.shape import shape_of
 
     sleeves = {"none": "sleeveless", "short": "short sleeve", "long": "long sleeve"}[one.garment.sleeve]
     wearer = Wearer(Image.fromarray(one.before.image), one.pose, one.before.parsing)
-    return mask_for_change(wearer, shape_of(one.garment.kind, {"sleeves": sleeves}))
+    return change_of_clothes(wearer, shape_of(one.garment.kind, {"sleeves": sleeves}))
 
 
 def _dressed(
@@ -198,7 +199,7 @@ def _dressed(
     base: Any,
     pipeline: Any,
     subjects: Sequence[Subject],
-    masks: Sequence[Image.Image],
+    changes: Sequence[Change],
     words: Sequence[str],
     photos: Sequence[GarmentPhotos] | None,
     controlnet: str = "",
@@ -223,9 +224,10 @@ def _dressed(
             seeds=[number],
         )
         photo, shown = Image.fromarray(one.before.image), photos[number] if photos else None
+        mask, kept = changes[number].mask, changes[number].kept
         controls = [Control(network, draw_pose(one.pose))] if network is not None else []
-        images += inpaint(base, pipeline, request, photo, masks[number], how, None, shown, controls)
-        drawn.append(soften(masks[number], how.mask_grow, how.mask_feather) > 0)
+        images += inpaint(base, pipeline, request, photo, mask, how, None, shown, controls, kept)
+        drawn.append(soften(mask, how.mask_grow, how.mask_feather, kept) > 0)
     return images, drawn
 
 

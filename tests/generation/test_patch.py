@@ -61,6 +61,15 @@ def test_a_mask_grows_shrinks_and_fades_by_pixels() -> None:
     assert list(faded[40:46]) == [204, 153, 102, 51, 0, 0]
 
 
+def test_what_is_kept_is_never_drawn() -> None:
+    mask, kept = Image.new("L", (60, 60)), Image.new("L", (60, 60))
+    mask.paste(255, (20, 20, 40, 40))
+    kept.paste(255, (20, 0, 40, 24))
+    alpha = soften(mask, 2, 6, kept)
+    assert not alpha[np.asarray(kept) > 0].any()
+    assert (alpha[24:40, 20:40] == 255).all()
+
+
 def test_a_thin_strap_is_not_lost_between_latents() -> None:
     alpha = np.zeros((512, 512), np.uint8)
     alpha[:, 255:257] = 255

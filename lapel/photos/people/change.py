@@ -40,8 +40,18 @@ class Wearer:
     """(h, w) classes of `PARSING`."""
 
 
-def mask_for_change(wearer: Wearer, shape: Shape, model: MaskModel | None = None) -> Image.Image:
-    """Where to draw a garment of that shape on a person who wears something else: mode L, of the photo's size.
+@dataclass(frozen=True)
+class Change:
+    """Where clothes change: both of mode L and of the photo's size."""
+
+    mask: Image.Image
+    """What is drawn."""
+    kept: Image.Image
+    """What stays even where the mask fades out."""
+
+
+def change_of_clothes(wearer: Wearer, shape: Shape, model: MaskModel | None = None) -> Change:
+    """Where to draw a garment of that shape on a person who wears something else.
 
     The old garment is found by the parsing map, or as the intake finds worn garments; where the new one may lie follows
     from the pose, without which it goes where the old one is. Face, hair and hands stay.
@@ -53,16 +63,15 @@ def mask_for_change(wearer: Wearer, shape: Shape, model: MaskModel | None = None
     side = max(wearer.photo.size)
     edge = 2 * max(1, round(_EDGE * side)) + 1
     covered: Bools = cv2.dilate(old.astype(np.uint8), np.ones((edge, edge), np.uint8)) > 0
+    kept = np.zeros_like(covered) if wearer.parsing is None else wearer.parsing == PARSING["hair"]
     body = body_of(wearer.pose) if wearer.pose else None
     if wearer.pose and body is None:
         raise UserError("the pose shows no shoulders, which clothes hang on; give another pose, or a mask")
     if body is not None and wearer.pose is not None:
         covered |= area(shape, body, wearer.photo.size)
-        covered &= ~_kept(wearer, head(wearer.pose, body), ("skin", "hair"))
-        covered &= ~(_kept(wearer, hands(body, wearer.photo.size), ("skin",)) & ~old)
-    if wearer.parsing is not None:
-        covered &= wearer.parsing != PARSING["hair"]
-    return Image.fromarray(covered.astype(np.uint8) * 255)
+        kept |= _of(wearer, head(wearer.pose, body), ("skin", "hair"))
+        kept |= _of(wearer, hands(body, wearer.photo.size), ("skin",)) & ~old
+    return Change(*(Image.fromarray(part.astype(np.uint8) * 255) for part in (covered & ~kept, kept)))
 
 
 def _old_garment(wearer: Wearer, shape: Shape, model: MaskModel | None) -> Bools:
@@ -81,8 +90,8 @@ def _old_garment(wearer: Wearer, shape: Shape, model: MaskModel | None) -> Bools
     return region if found.trust >= LEAST_TRUST else np.zeros_like(region)
 
 
-def _kept(wearer: Wearer, place: Bools, classes: tuple[str, ...]) -> Bools:
-    """Of a place that stays: those of the classes, where a parsing map tells them, else all of it."""
+def _of(wearer: Wearer, place: Bools, classes: tuple[str, ...]) -> Bools:
+    """Of a place, what a parsing map says is of the classes; without a map, all of it."""
     if wearer.parsing is None:
         return place
     return place & np.isin(wearer.parsing, [PARSING[name] for name in classes])

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from lapel.errors import UserError
-from lapel.photos.people.change import Wearer, mask_for_change
+from lapel.photos.people.change import Wearer, change_of_clothes
 from lapel.photos.people.parsing import PALETTE, read_parsing, write_parsing
 from lapel.photos.people.pose import Pose
 from lapel.photos.people.shape import Shape, area, body_of, head, shape_of
@@ -52,22 +52,24 @@ def test_old_and_new_are_covered_and_the_head_is_not(seed: int) -> None:
     _, photo = worn(seed, ("t-shirt", "hoodie", "button shirt", "tank top", "long sleeve shirt"))
     pose = Pose(photo.keypoints, (SIZE, SIZE))
     wearer = Wearer(Image.fromarray(photo.image), pose, photo.parsing)
-    mask = np.asarray(mask_for_change(wearer, shape_of("hoodie", {}))) > 0
+    mask = np.asarray(change_of_clothes(wearer, shape_of("hoodie", {})).mask) > 0
     assert mask[photo.mask >= 128].mean() > 0.98
     assert not mask[photo.parsing == PARSING["hair"]].any()
     body = body_of(pose)
     assert body is not None
     face = head(pose, body) & (photo.parsing == PARSING["skin"])
     assert face.any() and not mask[face].any()
+    kept = np.asarray(change_of_clothes(wearer, shape_of("hoodie", {})).kept) > 0
+    assert kept[face].all() and kept[photo.parsing == PARSING["hair"]].all() and not (kept & mask).any()
     # Sleeves reach further than those of a tank top.
-    short = np.asarray(mask_for_change(wearer, shape_of("tank top", {}))) > 0
+    short = np.asarray(change_of_clothes(wearer, shape_of("tank top", {})).mask) > 0
     assert mask.sum() >= short.sum()
 
 
 def test_trousers_leave_the_upper_garment_alone() -> None:
     _, photo = worn(3, ("t-shirt",))
     wearer = Wearer(Image.fromarray(photo.image), Pose(photo.keypoints, (SIZE, SIZE)), photo.parsing)
-    mask = np.asarray(mask_for_change(wearer, shape_of("trousers", {}))) > 0
+    mask = np.asarray(change_of_clothes(wearer, shape_of("trousers", {})).mask) > 0
     above = photo.parsing[: SIZE // 2] == PARSING["upper"]
     assert mask[: SIZE // 2][above].mean() < 0.4
     assert mask[photo.parsing == PARSING["lower"]].mean() > 0.98
@@ -78,7 +80,7 @@ def test_without_pose_or_parsing_the_garment_goes_where_the_old_one_is() -> None
     for seed in range(6):
         _, photo = worn(seed, ("t-shirt", "hoodie", "long sleeve shirt"))
         try:
-            mask = np.asarray(mask_for_change(Wearer(Image.fromarray(photo.image)), shape_of("t-shirt", {}))) > 0
+            mask = np.asarray(change_of_clothes(Wearer(Image.fromarray(photo.image)), shape_of("t-shirt", {})).mask) > 0
         except UserError as refused:
             assert "--pose" in str(refused)
             continue
@@ -89,11 +91,11 @@ def test_without_pose_or_parsing_the_garment_goes_where_the_old_one_is() -> None
 def test_nobody_is_refused() -> None:
     grass = Image.fromarray(np.random.default_rng(0).integers(60, 90, (200, 150, 3), np.uint8))
     with pytest.raises(UserError, match="say where"):
-        mask_for_change(Wearer(grass), shape_of("t-shirt", {}))
+        change_of_clothes(Wearer(grass), shape_of("t-shirt", {}))
     points = np.zeros((18, 3), np.float32)
     points[0] = 50, 50, 1
     with pytest.raises(UserError, match="no shoulders"):
-        mask_for_change(Wearer(grass, Pose(points, grass.size)), shape_of("t-shirt", {}))
+        change_of_clothes(Wearer(grass, Pose(points, grass.size)), shape_of("t-shirt", {}))
 
 
 def test_a_parsing_map_is_painted_and_read(tmp_path: Path) -> None:
