@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lapel.base.find import TINY_FOLDER, place_of
 from lapel.errors import UserError
+from lapel.photos.people.pose import draw_pose, is_named, read_pose
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -29,7 +30,8 @@ class ControlSettings:
     poses and parsing maps."""
 
     control: list[Path] = field(default_factory=list)
-    """What each is shown: a ready map, which passes through unchanged, or a pose (OpenPose's .json), which is drawn."""
+    """What each is shown: a ready map, which passes through unchanged, or a pose, which is drawn: OpenPose's .json, or
+    one of the library (`pose:hands-on-hips`, `pose:standing@half`)."""
 
     control_weight: list[float] = field(default_factory=list)
     """How much each counts, or one for all; 1 unless given."""
@@ -58,7 +60,7 @@ class ControlSettings:
             findings.append(f"{len(weights)} control weights for {len(self.controlnet)} ControlNets; give one for each")
         if not 0 <= self.control_start < self.control_end <= 1:
             findings.append("control_start and control_end must lie between 0 and 1, the start first")
-        findings += [f"{path}: no such map" for path in self.control if not path.is_file()]
+        findings += [f"{path}: no such map" for path in self.control if not is_named(path) and not path.is_file()]
         if findings:
             raise UserError(*findings)
 
@@ -98,9 +100,7 @@ def read_controls(settings: ControlSettings, base: Base, size: tuple[int, int] |
 def _read_map(path: Path, size: tuple[int, int]) -> Image.Image:
     from PIL import Image
 
-    from lapel.photos.people.pose import draw_pose, read_pose
-
-    if path.suffix.lower() == ".json":
+    if is_named(path) or path.suffix.lower() == ".json":
         return draw_pose(read_pose(path, size))
     try:
         with Image.open(path) as opened:

@@ -34,6 +34,9 @@ COLOURS = (
 )
 """RGB of each keypoint; a limb has its first ones' at 60 %, in the limbs' order."""
 
+NAMED = "pose:"
+"""What the name of a pose of the library begins with, where a file could stand."""
+
 _LIMB_SHADE = 0.6
 _STICK, _JOINT = 4 / 512, 4 / 512
 """Half a limb's width and a joint's radius, as shares of the map's shorter side: what ControlNets were trained on."""
@@ -58,16 +61,26 @@ class Pose:
         return Pose(self.points * factors, size)
 
 
+def is_named(path: Path) -> bool:
+    """Whether it stands for a pose of the library."""
+    return str(path).startswith(NAMED)
+
+
 def read_pose(path: Path, size: tuple[int, int]) -> Pose:
     """The first person of an OpenPose JSON file, in a picture of that size (width, height).
 
-    Where the file tells the size of its canvas, the points are brought from there; coordinates of 0 to 1 are shares.
+    `pose:NAME` stands for one of `lapel.photos.people.library`. Where the file tells the size of its canvas, the points
+    are brought from there; coordinates of 0 to 1 are shares.
 
     Raises:
         UserError: a file that is missing, of another format, or shows nobody or only a part of nobody.
     """
+    if is_named(path):
+        from lapel.photos.people.library import library_pose
+
+        return library_pose(str(path).removeprefix(NAMED), size)
     if not path.is_file():
-        raise UserError(f"{path}: no such pose; give OpenPose's JSON of 18 COCO keypoints")
+        raise UserError(f"{path}: no such pose; give OpenPose's JSON of 18 COCO keypoints, or {NAMED}standing")
     try:
         told = json.loads(path.read_text(encoding="utf-8-sig"))
     except ValueError:
