@@ -166,7 +166,7 @@ def encode(settings: BuildSettings, pool: Pool, size: int, count: int) -> Any:
 
     vae, (text, _, _), tokenizer = build_vae(settings, pool), build_towers(settings, pool), parts(settings).tokenizer
     factor = scaling_factor(vae, pool)
-    mean, std = encode_pool(vae, pool, count, size, settings.output_dir)
+    mean, std = encode_pool(vae, pool.images, count, size, settings.output_dir)
     states = encode_captions(text, tokenizer, ["", *pool.captions], settings.output_dir)
     return Encoded(mean * factor, std * factor, states[1 : count + 1], states[0])
 

@@ -20,9 +20,6 @@ from lapel.adapters.kinds import DOWN, PEFT_CONFIG, PEFT_FILE, PEFT_PREFIX, UP
 from lapel.adapters.layers import Layer, Layers, in_precision, is_by_row, is_low_rank, scale_of, scaled
 from lapel.files import save_tensors, written_whole
 
-DIFFUSERS_FILE = "pytorch_lora_weights.safetensors"
-"""The name that `load_lora_weights` looks for in a folder."""
-
 
 def diffusers_holds(layer: Layer) -> bool:
     """Whether the layout can say what the layer does: a LoRA, or a DoRA by rows."""

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from lapel.adapters.combine import Loss, Size, resized
-from lapel.adapters.diffusers_layout import DIFFUSERS_FILE, diffusers_holds, diffusers_tensors, save_peft
-from lapel.adapters.kinds import Layout
+from lapel.adapters.diffusers_layout import diffusers_holds, diffusers_tensors, save_peft
+from lapel.adapters.kinds import DIFFUSERS_FILE, Layout
 from lapel.adapters.kohya import family_metadata, kohya_metadata, kohya_tensors
 from lapel.adapters.layers import Layers, weights_of
 from lapel.adapters.learned import learned_updates

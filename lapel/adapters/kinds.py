@@ -20,6 +20,8 @@ KINDS: tuple[str, ...] = (
 """The tensors that kohya's and LyCORIS' files hold for a layer; `lapel.adapters.layers` says what they mean."""
 
 PEFT_FILE, PEFT_CONFIG = "adapter_model.safetensors", "adapter_config.json"
+DIFFUSERS_FILE = "pytorch_lora_weights.safetensors"
+"""The name that diffusers' `load_lora_weights` looks for in a folder."""
 PEFT_PREFIX = "base_model.model."
 
 ENDINGS = {

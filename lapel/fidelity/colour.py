@@ -82,6 +82,12 @@ def to_lab(pixels: Pixels) -> Floats:
     return np.asarray(colour.XYZ_to_Lab(colour.sRGB_to_XYZ(pixels / 255.0)))
 
 
+def from_lab(lab: Floats) -> Pixels:
+    """sRGB (..., 3) uint8 of CIE Lab (D65); what a screen cannot show is clipped."""
+    colour = _colour_science()
+    return (colour.XYZ_to_sRGB(colour.Lab_to_XYZ(lab)).clip(0, 1) * 255).round().astype(np.uint8)
+
+
 def delta_e(lab_a: Floats, lab_b: Floats, textiles: bool = False) -> Floats:
     """Delta E 2000 (CIE 142-2001; Sharma, Wu, Dalal 2005) between Lab colours (..., 3).
 
@@ -123,7 +129,7 @@ def colour_difference(one: Palette, other: Palette) -> ColourDifference:
     where a colour has no counterpart, the garment's share goes to the nearest colour there is.
     """
     distances = delta_e(one.lab[:, None], other.lab[None])
-    plan = _transport(distances, one.shares, other.shares)
+    plan = transport(distances, one.shares, other.shares)
     moved = plan.ravel() > 1e-9
     amounts, costs = plan.ravel()[moved], distances.ravel()[moved]
     order = np.argsort(costs)
@@ -177,7 +183,7 @@ def _tidy(lab: Floats, shares: Floats) -> Palette:
     return Palette(lab[kept], shares[kept] / shares[kept].sum())
 
 
-def _transport(distances: Floats, sources: Floats, sinks: Floats) -> Floats:
+def transport(distances: Floats, sources: Floats, sinks: Floats) -> Floats:
     """(k, m) the cheapest plan that brings all of the garment over, by linear programming (SciPy's HiGHS)."""
     from scipy.optimize import linprog
 

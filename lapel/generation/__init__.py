@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from lapel.generation.denoise import GarmentPhotos, Progress, generate, generate_together
-from lapel.generation.images import Provenance, WornAdapter, parameters_text, save_image
+from lapel.generation.images import Provenance, WornAdapter, parameters_text, save_image, save_images
+from lapel.generation.outfit import Outfit, put_on, read_outfit
 from lapel.generation.request import Request
 from lapel.generation.schedulers import SCHEDULERS, scheduler_name, scheduler_named
 from lapel.generation.wearing import WearSettings
@@ -11,6 +12,7 @@ from lapel.generation.wearing import WearSettings
 __all__ = [
     "SCHEDULERS",
     "GarmentPhotos",
+    "Outfit",
     "Progress",
     "Provenance",
     "Request",
@@ -19,7 +21,10 @@ __all__ = [
     "generate",
     "generate_together",
     "parameters_text",
+    "put_on",
+    "read_outfit",
     "save_image",
+    "save_images",
     "scheduler_name",
     "scheduler_named",
 ]

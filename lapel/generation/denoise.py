@@ -1,4 +1,4 @@
-"""From a request to images, with any of diffusers' text-to-image pipelines of the families that lapel knows."""
+"""From a request to images, with any of diffusers' pipelines of the families that lapel knows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from lapel.generation.request import Request
 from lapel.generation.schedulers import scheduler_named
@@ -14,6 +14,14 @@ from lapel.generation.schedulers import scheduler_named
 if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
+
+
+class Drawing(Protocol):
+    """What images are drawn upon, where it is not nothing."""
+
+    def arguments(self, seeds: Sequence[int]) -> dict[str, Any]:
+        """The pipeline's own arguments for a batch, one image for each seed."""
+
 
 Progress = Callable[[int, int], None]
 """Called after each denoising step of a batch with the steps done so far and the steps of everything asked for."""
@@ -40,7 +48,11 @@ class Job(NamedTuple):
 
 
 def generate(
-    pipeline: Any, request: Request, progress: Progress | None = None, photos: GarmentPhotos | None = None
+    pipeline: Any,
+    request: Request,
+    progress: Progress | None = None,
+    photos: GarmentPhotos | None = None,
+    upon: Drawing | None = None,
 ) -> list[Image.Image]:
     """Draw the request's images, one for each of `request.image_seeds()`, in that order, as RGB.
 
@@ -49,7 +61,7 @@ def generate(
     noise generator of its own, on the CPU, so that its seed alone decides it: not its batch mates, and, beyond
     rounding, not the machine.
     """
-    (images,) = generate_together(pipeline, [request], progress, [photos])
+    (images,) = generate_together(pipeline, [request], progress, [photos], upon)
     return images
 
 
@@ -58,11 +70,13 @@ def generate_together(
     requests: Sequence[Request],
     progress: Progress | None = None,
     photos: Sequence[GarmentPhotos | None] | None = None,
+    upon: Drawing | None = None,
 ) -> list[list[Image.Image]]:
     """`generate` for several requests that differ in prompts and seeds only, `batch` images at once across them.
 
     Args:
         photos: for each request, as many for all; where the pipeline wears a garment encoder, and only there.
+        upon: what all of them are drawn upon, by a pipeline that takes that.
 
     Raises:
         ValueError: requests that differ in more, which no pipeline draws in one batch.
@@ -86,7 +100,7 @@ def generate_together(
     images: list[Image.Image] = []
     try:
         for number, batch in enumerate(batches):
-            images += _draw(pipeline, first, batch, _batch_progress(progress, number, len(batches)))
+            images += _draw(pipeline, first, batch, _batch_progress(progress, number, len(batches)), upon)
     finally:
         pipeline.scheduler = base_scheduler
     drawn = iter(images)
@@ -155,7 +169,9 @@ def _shown(pipeline: Any, photos: Sequence[GarmentPhotos | None], guidance: floa
         del pipeline.prepare_ip_adapter_image_embeds
 
 
-def _draw(pipeline: Any, request: Request, batch: tuple[int, Sequence[Job]], report: Progress) -> list[Image.Image]:
+def _draw(
+    pipeline: Any, request: Request, batch: tuple[int, Sequence[Job]], report: Progress, upon: Drawing | None
+) -> list[Image.Image]:
     import torch
 
     def after_step(running: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
@@ -168,6 +184,7 @@ def _draw(pipeline: Any, request: Request, batch: tuple[int, Sequence[Job]], rep
         return pipeline(
             **_text(pipeline, prompts, negative_prompts, windows),
             **shown,
+            **(upon.arguments(seeds) if upon else {}),
             num_inference_steps=request.steps,
             guidance_scale=request.guidance,
             width=request.width,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -85,3 +86,33 @@ def save_image(
     information.add_text("parameters", parameters_text(request, seed, image.size, provenance))
     with written_whole(path) as unfinished:
         image.save(unfinished, format="PNG", pnginfo=information)
+
+
+def save_images(
+    images: Sequence[Image.Image],
+    request: Request,
+    folder: Path,
+    provenance: Provenance,
+    beside: Sequence[tuple[Image.Image, str]] = (),
+) -> list[Path]:
+    """Write each image under its number and seed, beside what is there already, and a contact sheet of these.
+
+    Args:
+        beside: further pictures with their names, shown before the images on the sheet.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    from lapel.sheet import contact_sheet
+
+    seeds = request.image_seeds()
+    first = 1 + max((int(path.stem[:4]) for path in folder.glob("[0-9][0-9][0-9][0-9]-*.png")), default=0)
+    paths = [folder / f"{first + number:04d}-{seed}.png" for number, seed in enumerate(seeds)]
+    for path, image, seed in zip(paths, images, seeds, strict=True):
+        save_image(path, image, request, seed, provenance)
+    columns = [*(name for _, name in beside), *(f"seed {seed}" for seed in seeds)]
+    sheet = contact_sheet([[*(picture for picture, _ in beside), *images]], [request.prompt], columns)
+    paths.append(folder / "sheet.png")
+    with written_whole(paths[-1]) as unfinished:
+        sheet.save(unfinished)
+    return paths

@@ -19,8 +19,8 @@ BACKGROUND = "white"
 """Behind transparent photos, as behind the cutout."""
 
 
-def cut_out_photo(path: Path, class_word: str = "") -> Image.Image:
-    """The garment of a photo alone on a white square.
+def garment_in(path: Path, class_word: str = "") -> tuple[Image.Image, Image.Image]:
+    """A photo (RGB) and where the garment is in it (mode L).
 
     Its mask is `photo.mask.png` beside it, the photo's own transparency, or found.
 
@@ -35,16 +35,16 @@ def cut_out_photo(path: Path, class_word: str = "") -> Image.Image:
     from lapel.photos.read import read_mask, read_picture
 
     if not path.is_file():
-        raise UserError(f"{path}: no such photo; give --garment_photo a file that shows the garment")
+        raise UserError(f"{path}: no such photo; give a file that shows the garment")
     picture = read_picture(path, BACKGROUND)
     beside = path.with_name(f"{path.stem}.mask.png")
     given = read_mask(beside, path, picture.colour.size) if beside.is_file() else None
-    return cut_out(picture.colour, find_mask(picture, given, class_word, view_of(path.stem)).image)
+    return picture.colour, find_mask(picture, given, class_word, view_of(path.stem)).image
 
 
 def see_photos(tower: Tower, photos: Sequence[Path], tokens: bool, prompt: str = "") -> GarmentPhotos:
     """What an image tower sees in photos of one garment; the prompt may name what it is."""
-    cutouts = [cut_out_photo(path, class_word_of(prompt) or "") for path in photos]
+    cutouts = [cut_out(*garment_in(path, class_word_of(prompt) or "")) for path in photos]
     return see_cutouts(tower, cutouts, tokens)
 
 

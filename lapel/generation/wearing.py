@@ -30,6 +30,10 @@ class WearSettings:
     """The image tower of the encoder; as its file says where not given, and the base's usual one where that says
     nothing."""
 
+    like: Path | None = None
+    """An image that lapel or WebUI has drawn: its prompt, seed, size and other settings hold where nothing else
+    is said. What it wears is not in it, and is given as always."""
+
     output_dir: Path = Path("images")
     """Folder of the images and their contact sheet; made where it is missing."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lapel.report.card import read_card, write_card
+from lapel.report.card import write_card
 from lapel.report.encoder_card import write_encoder_card
 from lapel.report.intake import keep_photos
 from lapel.report.page import write_report
@@ -14,7 +14,6 @@ __all__ = [
     "finding_lines",
     "keep_photos",
     "photo_lines",
-    "read_card",
     "thumbnail",
     "write_card",
     "write_encoder_card",

@@ -7,12 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lapel.base.find import encoder_file
-from lapel.base.weights import read_header
-from lapel.errors import UserError
+from lapel.adapters.card import CARD
 from lapel.files import written_whole
-from lapel.report.card import CARD, hub_id
-from lapel.report.embed import read_template
+from lapel.report.card import hub_id
+from lapel.report.embed import environment
 from lapel.report.loading import pipeline_lines
 
 
@@ -31,31 +29,8 @@ def write_encoder_card(folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]
     return card
 
 
-def read_encoder_facts(path: Path) -> dict[str, Any]:
-    """What an encoder's header tells of the base that it was made on, by a card's names; nothing for a released one.
-
-    Raises:
-        UserError: no such file, or not a sound one.
-    """
-    path = encoder_file(path)
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; give --encoder a .safetensors or .bin file")
-    metadata = read_header(path).get("__metadata__", {}) if path.suffix == ".safetensors" else {}
-    known = {
-        "name": path.stem,
-        "base": metadata.get("ss_sd_model_name"),
-        "base_hash": metadata.get("ss_new_sd_model_hash"),
-        "family": metadata.get("lapel_family"),
-        "vae": metadata.get("ss_vae_name"),
-    }
-    return {key: value for key, value in known.items() if value is not None}
-
-
 def _model_card(card: dict[str, Any]) -> str:
-    from jinja2 import Environment
-
-    environment = Environment(keep_trailing_newline=True, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(read_template("encoder.md.jinja"))
+    template = environment(escaped=False).get_template("encoder.md.jinja")
     return template.render(card=card, hub_base=hub_id(str(card["base"])), words=_diffusers_words(card))
 
 

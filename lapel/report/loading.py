@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-KOHYA_SUFFIX = ".safetensors"
-DIFFUSERS_FILE = "pytorch_lora_weights.safetensors"
+from lapel.adapters.card import KOHYA_SUFFIX, has_word, is_checkpoint, weight_of
+from lapel.adapters.kinds import DIFFUSERS_FILE
 
 _PIPELINES = {"sdxl": "StableDiffusionXLPipeline"}
 
@@ -28,26 +28,10 @@ def example_prompt(card: Mapping[str, Any]) -> str:
     return f"a photo of {card['trigger']} {card['class_word']}".strip()
 
 
-def weight_of(card: Mapping[str, Any]) -> float:
-    """The weight to wear the adapter with: what the run found best (`weight` on the card), otherwise 1."""
-    weight = card.get("weight")
-    return float(weight) if isinstance(weight, int | float) and not isinstance(weight, bool) else 1.0
-
-
-def is_checkpoint(card: Mapping[str, Any]) -> bool:
-    """Whether what was made is a whole base, rather than something to wear on one."""
-    return card.get("kind") == "dreambooth"
-
-
 def ways_to_load(card: Mapping[str, Any]) -> list[Loading]:
     """One entry for each front end, with the card's own names filled in."""
     ways = _checkpoint_ways(card) if is_checkpoint(card) else _adapter_ways(card)
     return [*ways, _word_way(card)] if has_word(card) else ways
-
-
-def has_word(card: Mapping[str, Any]) -> bool:
-    """Whether the trigger is the word of a textual inversion, without whose file it means nothing."""
-    return card.get("trigger") in (card.get("embeddings") or {})
 
 
 def _word_way(card: Mapping[str, Any]) -> Loading:

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from lapel.adapters.card import KOHYA_SUFFIX, is_checkpoint, weight_of
+from lapel.adapters.kinds import DIFFUSERS_FILE
 from lapel.files import written_whole
 from lapel.report.charts import measure_charts, training_charts
 from lapel.report.embed import DRAWING, embedded, render_page
-from lapel.report.loading import DIFFUSERS_FILE, KOHYA_SUFFIX, is_checkpoint, ways_to_load, weight_of
+from lapel.report.loading import ways_to_load
 from lapel.report.run import SAMPLES, Run, read_run
 from lapel.report.samples import sample_sheet
 from lapel.report.scores import score_table

@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
+from lapel.adapters.card import CARD
 from lapel.errors import UserError
-from lapel.report.card import CARD
 from lapel.report.charts import last_step, read_log
 from lapel.report.intake import kept_photos
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
+from lapel.adapters.card import KOHYA_SUFFIX, is_checkpoint, weight_of
 from lapel.base.families import FAMILIES
 from lapel.base.single_file import SUFFIXES
 from lapel.files import written_whole
 from lapel.report.embed import embedded
-from lapel.report.loading import KOHYA_SUFFIX, example_prompt, is_checkpoint, weight_of
+from lapel.report.loading import example_prompt
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -43,13 +43,15 @@ class Photograph:
     caption: str
 
 
-def photograph(garment: Garment, shot: Shot, size: int) -> Photograph:
+def photograph(garment: Garment, shot: Shot, size: int, framed_for: Garment | None = None) -> Photograph:
     """Photograph a garment: a pure function of its arguments, the same on every machine.
 
     Args:
         garment: what is seen.
         shot: how it is seen.
         size: side of the photo, in pixels.
+        framed_for: whom the camera is aimed at, if not the garment itself: another garment that the same person wears
+            is then seen with everything else in its place.
     """
     canvas = Canvas(size)
     canvas.set_camera(skia.Matrix.Scale(size, size), size)
@@ -57,7 +59,9 @@ def photograph(garment: Garment, shot: Shot, size: int) -> Photograph:
     worn = shot.view == "worn"
     skeleton = pose_body(shot.pose, BUILDS[shot.person.build]) if worn else pose_body(FLAT_POSE, 1.06)
     pattern_cut = cut(garment, skeleton, back=shot.view == "back")
-    matrix, scale = _aim(garment, shot, pattern_cut.outline, size)
+    subject = framed_for or garment
+    seen = cut(subject, skeleton, back=shot.view == "back") if framed_for else pattern_cut
+    matrix, scale = _aim(subject, shot, seen.outline, size)
     canvas.set_camera(matrix, scale)
     if worn:
         _draw_worn(canvas, garment, shot, skeleton, pattern_cut)

@@ -10,13 +10,12 @@ from statistics import mean, median
 from typing import TYPE_CHECKING, Any
 
 from evaluation.results import write, write_table
+from lapel.adapters.card import KOHYA_SUFFIX, is_checkpoint, weight_of, word_file
 from lapel.base.find import TINY_FOLDER
 from lapel.base.settings import BaseSettings
 from lapel.errors import UserError
 from lapel.fidelity.alternatives import Subject, read_right
 from lapel.generation import Request, generate
-from lapel.report.card import word_file
-from lapel.report.loading import KOHYA_SUFFIX, is_checkpoint, weight_of
 from lapel.report.run import read_run
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from evaluation.learning import SHOWN, LearningSettings, Photos, card_of, draw_scenes, load_pipeline
 from evaluation.results import write, write_table
-from lapel.report.loading import is_checkpoint
+from lapel.adapters.card import is_checkpoint
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lapel.adapters.card import read_encoder_facts
 from lapel.adapters.ip_adapter import read_encoder, wear_encoder
 from lapel.base.find import TINY_ENCODER
 from lapel.base.image_tower import load_tower
@@ -19,7 +20,6 @@ from lapel.base.settings import BaseSettings
 from lapel.fidelity import colour_difference, dominant_colours, garment_region
 from lapel.generation import Request, generate_together
 from lapel.generation.shown import see_photos
-from lapel.report.encoder_card import read_encoder_facts
 
 ROOT = Path(__file__).resolve().parents[2]
 PHOTOS = [ROOT / "datasets/samples" / name for name in ("sun-hoodie/01-front.jpg", "striped-t-shirt/01-front.jpg")]

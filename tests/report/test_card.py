@@ -15,8 +15,9 @@ import yaml
 from safetensors.torch import save_file
 
 from lapel import __version__
+from lapel.adapters.card import read_card
 from lapel.errors import UserError
-from lapel.report import read_card, write_card
+from lapel.report import write_card
 
 FACTS: dict[str, Any] = {
     "name": "red-tee",

@@ -12,8 +12,8 @@ import yaml
 from safetensors.torch import save_file
 from torch import zeros
 
+from lapel.adapters.card import read_base_card, word_file
 from lapel.report import write_card, write_report
-from lapel.report.card import read_base_card, word_file
 from lapel.report.loading import ways_to_load
 from lapel.report.sidecars import api_form, workflow
 

@@ -5,6 +5,7 @@ The loss is weighted by min-SNR (Hang et al., 2023).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,16 +34,34 @@ class Encoded:
     """(length, width) bf16: those of the empty caption."""
 
 
+Predict = Callable[..., torch.Tensor]
+"""From noised latents (n, 4, h, w), time steps (n,), text states (n, length, width), and what else is shown, to v."""
+
+Shown = Callable[[torch.Tensor, int], torch.Tensor]
+"""From the numbers of a step's examples (n,), and the step, to what `Predict` is shown beside them."""
+
+
 def train_unet(unet: Any, scheduler: Any, encoded: Encoded, recipe: Recipe, folder: Path, name: str) -> None:
     """Train a `UNet2DConditionModel` on what was encoded before, under a `DDPMScheduler`'s noise."""
+    # At this size, written-out attention beats the fused kernel on a CPU; weights and results are the same.
+    unet.set_attn_processor(AttnProcessor())
+    network = recipe.network(unet)
+
+    def predict(noisy: torch.Tensor, times: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
+        return network(noisy, times, text).sample
+
+    train(name, [unet], denoising_loss(predict, scheduler, encoded, recipe), recipe, folder)
+    unet.set_attn_processor(AttnProcessor2_0())
+
+
+def denoising_loss(
+    predict: Predict, scheduler: Any, encoded: Encoded, recipe: Recipe, shown: Shown | None = None
+) -> Callable[[int], torch.Tensor]:
+    """The loss of a step, a pure function of its number: what `predict` makes of noised latents, held against v."""
     alphas = scheduler.alphas_cumprod
     snr = alphas / (1 - alphas)
     # For v, the loss is the one on the noise times SNR + 1; min(SNR, gamma) / (SNR + 1) undoes that.
     weights = snr.clamp(max=MIN_SNR) / (snr + 1)
-
-    # At this size, written-out attention beats the fused kernel on a CPU; weights and results are the same.
-    unet.set_attn_processor(AttnProcessor())
-    network = recipe.network(unet)
 
     def loss_of(step: int) -> torch.Tensor:
         generator = torch.Generator().manual_seed(step + 7_000_000)
@@ -59,9 +78,8 @@ def train_unet(unet: Any, scheduler: Any, encoded: Encoded, recipe: Recipe, fold
         noisy = scheduler.add_noise(latents, noise, times)
         target = scheduler.get_velocity(latents, noise, times)
         with torch.autocast("cpu", torch.bfloat16):
-            predicted = network(noisy, times, text).sample
+            predicted = predict(noisy, times, text, *([shown(numbers, step)] if shown else []))
         errors = (predicted.float() - target).square().mean(dim=(1, 2, 3))
         return (errors * weights[times]).mean() / weights.mean()
 
-    train(name, [unet], loss_of, recipe, folder)
-    unet.set_attn_processor(AttnProcessor2_0())
+    return loss_of

@@ -57,9 +57,10 @@ def scaling_factor(vae: Any, pool: Pool, photos: int = 400) -> float:
 
 @torch.no_grad()
 def encode_pool(
-    vae: Any, pool: Pool, count: int, size: int, folder: Path, batch: int = 100
+    vae: Any, images: np.ndarray, count: int, size: int, folder: Path, batch: int = 100
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Latent means and standard deviations of the first `count` photos at that size, unscaled, kept in `folder`.
+    """Latent means and standard deviations of the first `count` photos (n, side, side, 3) uint8 at that size, unscaled,
+    kept in `folder`.
 
     Returns:
         Two (count, 4, h, w) bf16 tensors.
@@ -69,7 +70,7 @@ def encode_pool(
         means, deviations = [], []
         with torch.autocast("cpu", torch.bfloat16):
             for start in tqdm(range(0, count, batch), f"encode at {size} px"):
-                pixels = to_pixels(pool.images[start : min(start + batch, count)])
+                pixels = to_pixels(images[start : min(start + batch, count)])
                 if size != pixels.shape[-1]:
                     pixels = torch.nn.functional.interpolate(pixels, size=size, mode="bilinear", antialias=True)
                 posterior = vae.encode(pixels).latent_dist

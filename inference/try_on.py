@@ -1,0 +1,212 @@
+"""Change the clothes on a photo: python inference/try_on.py --image PERSON --adapter FILE
+
+The garment is worn as an adapter, as photos through a garment encoder, or both. Where it goes is drawn by the user
+(--mask), or follows from its shape and from the person: --pose is OpenPose's JSON, --parsing a map of what is what.
+Every pixel that the mask leaves alone is the photo's own, bit for bit.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lapel.errors import UserError, run_program
+from lapel.fidelity.recolour import Colour
+from lapel.files import require_writable, written_whole
+from lapel.generation import Outfit, Request, WearSettings, put_on, read_outfit, save_images
+from lapel.generation.control import ControlSettings, read_controls
+from lapel.generation.inpaint import InpaintSettings
+from lapel.generation.like import like
+from lapel.generation.progress import time_left
+from lapel.photos.captions import class_word_of
+from lapel.photos.vocabulary import attributes_of
+from lapel.quiet import quiet
+from lapel.settings import read_settings
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from lapel.fidelity import Palette
+    from lapel.fidelity.recolour import Recoloured
+    from lapel.photos.people.change import Change
+
+
+@dataclass
+class TryOnSettings:
+    """Who is dressed, and where the garment goes."""
+
+    image: Path
+    """Photo of a person, of any size."""
+
+    mask: Path | None = None
+    """Where the garment is drawn: white there, of the photo's size. Unless given, made for the garment's shape."""
+
+    pose: Path | None = None
+    """The person's pose, as OpenPose's JSON of 18 COCO keypoints."""
+
+    parsing: Path | None = None
+    """What is what in the photo: a PNG in the palette of docs/wear.md, of the photo's size."""
+
+    mask_model: str | None = None
+    """What finds the old garment, without a parsing map: `parser:`, `rembg:` or `sam:` and a hub id or folder."""
+
+    garment_words: str = ""
+    """What the garment is, in words such as "t-shirt, short sleeve, cropped", where its card does not tell."""
+
+    colour: Colour = "off"
+    """Bring the garment's colours to those of its photos: `auto` where they are visibly off, `strict` always."""
+
+    colour_photo: list[Path] | None = None
+    """Photos that tell the colours; unless given, those that the encoder is shown."""
+
+
+def main() -> None:
+    """Read the photo, make the mask, draw the garment in it, and save."""
+    settings, wearing, inpainting, control, request = read_settings(
+        __doc__ or "", TryOnSettings, WearSettings, InpaintSettings, ControlSettings, Request, argv=like(sys.argv[1:])
+    )
+    outfit = read_outfit(wearing)
+    class_word = garment_word(outfit, settings, request)
+    request.prompt = outfit.named(request.prompt or prompt_for(outfit, class_word))
+    colours = settings.colour_photo or list(wearing.garment_photo)
+    if settings.colour != "off" and not colours:
+        raise UserError("--colour takes the garment's colours from its photos: give --colour_photo")
+    require_writable(wearing.output_dir)
+
+    quiet()
+    photo = read_photo(settings.image)
+    change = find_change(settings, photo, class_word)
+    palette = palette_of(colours, class_word) if settings.colour != "off" else None
+
+    import torch
+
+    from lapel.base.load import load_base
+    from lapel.generation.inpaint import inpaint
+
+    base = load_base(outfit.base, "cuda" if torch.cuda.is_available() else "cpu", inpainting=True)
+    pipeline, shown = put_on(outfit, base, "inpaint", request.prompt)
+    controls = read_controls(control, base, photo.size)
+    images = inpaint(base, pipeline, request, photo, change.mask, inpainting, time_left(), shown, controls, change.kept)
+    results = [recoloured(image, change.mask, class_word, palette, settings.colour) for image in images]
+    for path in save(photo, change.mask, results, request, outfit, base, wearing.output_dir):
+        print(path)
+
+
+def garment_word(outfit: Outfit, settings: TryOnSettings, request: Request) -> str:
+    """The class word: as the card, the words given or the prompt tell it.
+
+    Raises:
+        UserError: none does, and a mask is to be made for it.
+    """
+    word = class_word_of(settings.garment_words) or outfit.class_word or class_word_of(request.prompt)
+    if not word and settings.mask is None:
+        raise UserError('nothing tells what the garment is; give --garment_words, such as "t-shirt, short sleeve"')
+    return word or "garment"
+
+
+def prompt_for(outfit: Outfit, class_word: str) -> str:
+    """The prompt where none is given."""
+    from lapel.wardrobe import with_article
+
+    named = "a {garment}" if outfit.cards[0].get("trigger") else with_article(class_word)
+    return f"a photo of a person wearing {named}"
+
+
+def read_photo(path: Path) -> Image.Image:
+    """The photo as a person sees it, RGB.
+
+    Raises:
+        UserError: it is missing or no picture.
+    """
+    from lapel.photos.read import read_picture
+
+    if not path.is_file():
+        raise UserError(f"{path}: no such photo; give --image a photo of a person")
+    return read_picture(path, "white").colour
+
+
+def find_change(settings: TryOnSettings, photo: Image.Image, class_word: str) -> Change:
+    """Where the user's mask says, or where a garment of this shape goes on this person.
+
+    Raises:
+        UserError: a file that does not fit the photo, or a photo in which nobody is found.
+    """
+    from PIL import Image
+
+    from lapel.fidelity.mask_models import load_mask_model
+    from lapel.photos.people.change import Change, Wearer, change_of_clothes
+    from lapel.photos.people.parsing import read_parsing
+    from lapel.photos.people.pose import read_pose
+    from lapel.photos.people.shape import shape_of
+    from lapel.photos.read import read_mask
+
+    if settings.mask is not None:
+        return Change(read_mask(settings.mask, settings.image, photo.size), Image.new("L", photo.size))
+    wearer = Wearer(
+        photo,
+        read_pose(settings.pose, photo.size) if settings.pose else None,
+        read_parsing(settings.parsing, photo.size) if settings.parsing else None,
+    )
+    shape = shape_of(class_word, attributes_of(settings.garment_words))
+    return change_of_clothes(wearer, shape, load_mask_model(settings.mask_model))
+
+
+def palette_of(files: list[Path], class_word: str) -> Palette:
+    """The dominant colours of the garment in its photos."""
+    import numpy as np
+
+    from lapel.fidelity import dominant_colours
+    from lapel.generation.shown import garment_in
+
+    found = [garment_in(path, class_word) for path in files]
+    return dominant_colours(*zip(*((np.asarray(photo), np.asarray(mask)) for photo, mask in found), strict=True))
+
+
+def recoloured(
+    image: Image.Image, mask: Image.Image, class_word: str, photos: Palette | None, how: Colour
+) -> tuple[Image.Image, Recoloured | None]:
+    """The image with the garment in its photos' colours, and how far they were and are off."""
+    import numpy as np
+    from PIL import Image
+
+    from lapel.fidelity import garment_region
+    from lapel.fidelity.recolour import recolour
+
+    if photos is None:
+        return image, None
+    pixels = np.asarray(image)
+    drawn = np.asarray(mask) > 0
+    region = garment_region(pixels, class_word, "worn") & drawn
+    result = recolour(pixels, region if region.any() else drawn, photos, how)
+    return Image.fromarray(result.image), result
+
+
+def save(
+    photo: Image.Image,
+    mask: Image.Image,
+    results: list[tuple[Image.Image, Recoloured | None]],
+    request: Request,
+    outfit: Outfit,
+    base: Any,
+    folder: Path,
+) -> list[Path]:
+    """Write the images with their settings, the mask, what was measured, and a sheet of photo, mask and images."""
+    images = [image for image, _ in results]
+    paths = save_images(images, request, folder, outfit.provenance(base), beside=[(photo, "photo"), (mask, "mask")])
+    with written_whole(folder / "mask.png") as unfinished:
+        mask.save(unfinished, format="PNG")
+    told = {path.name: result for path, (_, result) in zip(paths, results, strict=False) if result}
+    for name, result in told.items():
+        print(f"{name}: delta E {result.before.mean:.1f} before, {result.after.mean:.1f} after", file=sys.stderr)
+    if told:
+        figures = {name: {"before": result.before.mean, "after": result.after.mean} for name, result in told.items()}
+        with written_whole(folder / "colours.json") as unfinished:
+            unfinished.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    return paths
+
+
+if __name__ == "__main__":
+    run_program(main)

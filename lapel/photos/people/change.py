@@ -1,0 +1,97 @@
+"""The mask for a change of clothes: what the old garment covers and the new one may cover, without the head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from lapel.errors import UserError
+from lapel.photos.masks import find_mask
+from lapel.photos.masks.models import MaskModel
+from lapel.photos.people.parsing import Classes
+from lapel.photos.people.pose import Pose
+from lapel.photos.people.shape import Shape, area, body_of, hands, head
+from lapel.photos.read import Picture
+from lapel.wardrobe import PARSING
+
+Bools = npt.NDArray[np.bool_]
+
+LEAST_TRUST = 0.6
+"""Of the old garment's mask, where nothing but colour and place tells it."""
+
+_REPLACED = {"upper": ("upper", "dress", "print"), "whole": ("upper", "lower", "dress", "print")}
+_REPLACED_BELOW = ("lower", "dress")
+_EDGE = 0.008
+"""Of the photo's longer side: what is replaced is covered this far beyond its edge, which is of its colour too."""
+
+
+@dataclass(frozen=True)
+class Wearer:
+    """A photo of a person, and what is known of them."""
+
+    photo: Image.Image
+    """RGB."""
+    pose: Pose | None = None
+    parsing: Classes | None = None
+    """(h, w) classes of `PARSING`."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """Where clothes change: both of mode L and of the photo's size."""
+
+    mask: Image.Image
+    """What is drawn."""
+    kept: Image.Image
+    """What stays even where the mask fades out."""
+
+
+def change_of_clothes(wearer: Wearer, shape: Shape, model: MaskModel | None = None) -> Change:
+    """Where to draw a garment of that shape on a person who wears something else.
+
+    The old garment is found by the parsing map, or as the intake finds worn garments; where the new one may lie follows
+    from the pose, without which it goes where the old one is. Face, hair and hands stay.
+
+    Raises:
+        UserError: nobody is found for sure; says what to give.
+    """
+    old = _old_garment(wearer, shape, model)
+    side = max(wearer.photo.size)
+    edge = 2 * max(1, round(_EDGE * side)) + 1
+    covered: Bools = cv2.dilate(old.astype(np.uint8), np.ones((edge, edge), np.uint8)) > 0
+    kept = np.zeros_like(covered) if wearer.parsing is None else wearer.parsing == PARSING["hair"]
+    body = body_of(wearer.pose) if wearer.pose else None
+    if wearer.pose and body is None:
+        raise UserError("the pose shows no shoulders, which clothes hang on; give another pose, or a mask")
+    if body is not None and wearer.pose is not None:
+        covered |= area(shape, body, wearer.photo.size)
+        kept |= _of(wearer, head(wearer.pose, body), ("skin", "hair"))
+        kept |= _of(wearer, hands(body, wearer.photo.size), ("skin",)) & ~old
+    return Change(*(Image.fromarray(part.astype(np.uint8) * 255) for part in (covered & ~kept, kept)))
+
+
+def _old_garment(wearer: Wearer, shape: Shape, model: MaskModel | None) -> Bools:
+    """(h, w) what the new garment takes the place of."""
+    if wearer.parsing is not None:
+        replaced = _REPLACED_BELOW if shape.on_legs else _REPLACED.get(shape.part, _REPLACED["upper"])
+        return np.isin(wearer.parsing, [PARSING[name] for name in replaced])
+    class_word = {"whole": "dress", "legs": "trousers", "shorts": "shorts", "skirt": "skirt"}.get(shape.part, "shirt")
+    found = find_mask(Picture(wearer.photo, None), None, class_word, "worn", model)
+    if wearer.pose is None and found.trust < LEAST_TRUST:
+        raise UserError(
+            "what the person wears cannot be told for sure; say where the garment goes with --pose, --parsing, "
+            "--mask_model or --mask"
+        )
+    region: Bools = np.asarray(found.image) >= 64
+    return region if found.trust >= LEAST_TRUST else np.zeros_like(region)
+
+
+def _of(wearer: Wearer, place: Bools, classes: tuple[str, ...]) -> Bools:
+    """Of a place, what a parsing map says is of the classes; without a map, all of it."""
+    if wearer.parsing is None:
+        return place
+    return place & np.isin(wearer.parsing, [PARSING[name] for name in classes])

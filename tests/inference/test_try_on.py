@@ -1,0 +1,85 @@
+"""`inference/try_on.py` as a user runs it, and every mistake that one can make, each in one line."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lapel.generation.patch import soften
+from lapel.photos.people.parsing import write_parsing
+from lapel.photos.people.pose import Pose, write_pose
+from lapel.wardrobe import PARSING, photograph, sample_garment, sample_shot
+
+ROOT = Path(__file__).resolve().parents[2]
+GARMENT = ("--encoder", "tiny", "--garment_photo", ROOT / "datasets/samples/sun-hoodie/01-front.jpg")
+
+
+def try_on(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "inference" / "try_on.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
+
+
+@pytest.fixture(scope="module")
+def person(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a person's photo, pose and parsing map."""
+    folder = tmp_path_factory.mktemp("person")
+    garment = sample_garment(2, "train")
+    while garment.kind != "t-shirt":
+        garment = sample_garment(garment.seed + 100, "train")
+    photo = photograph(garment, sample_shot(2, garment, "worn", "park"), 300)
+    Image.fromarray(photo.image).crop((0, 0, 260, 300)).save(folder / "person.png")
+    write_pose(Pose(photo.keypoints, (260, 300)), folder / "pose.json")
+    write_parsing(np.ascontiguousarray(photo.parsing[:, :260]), folder / "parsing.png")
+    return folder
+
+
+def test_a_hoodie_takes_the_t_shirts_place_and_nothing_else(person: Path, tmp_path: Path) -> None:
+    known = ("--image", person / "person.png", "--pose", person / "pose.json", "--parsing", person / "parsing.png")
+    how = ("--garment_words", "hoodie", "--steps", 2, "--images", 2, "--mask_feather", 4, "--colour", "strict")
+    done = try_on(*known, *GARMENT, *how, "--output_dir", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "delta E" in done.stderr
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["0001-0.png", "0002-1.png", "colours.json", "mask.png", "sheet.png"]
+    photo = np.asarray(Image.open(person / "person.png").convert("RGB"))
+    with Image.open(tmp_path / "mask.png") as mask:
+        untouched = soften(mask, 0, 4) == 0
+    parsing = np.asarray(Image.open(person / "parsing.png"))
+    for name in names[:2]:
+        with Image.open(tmp_path / name) as image:
+            pixels = np.asarray(image)
+            assert "a photo of a person wearing a hoodie" in image.info["parameters"]
+        assert (pixels[untouched] == photo[untouched]).all()
+        assert (pixels[parsing == PARSING["hair"]] == photo[parsing == PARSING["hair"]]).all()
+        assert (pixels[parsing == PARSING["upper"]] != photo[parsing == PARSING["upper"]]).any()
+    assert json.loads((tmp_path / "colours.json").read_text())["0001-0.png"].keys() == {"before", "after"}
+
+
+def test_mistakes_end_in_one_line(person: Path, tmp_path: Path) -> None:
+    Image.new("L", (50, 50), 255).save(tmp_path / "small.png")
+    Image.new("L", (260, 300)).save(tmp_path / "black.png")
+    (tmp_path / "pose.json").write_text('{"people": []}')
+    image, words = ("--image", person / "person.png"), ("--garment_words", "hoodie")
+    mistakes = [
+        (("--image", tmp_path / "none.png", *GARMENT, *words), "no such photo"),
+        ((*image, *GARMENT), "--garment_words"),
+        ((*image, *GARMENT, *words, "--mask", tmp_path / "small.png"), "small.png"),
+        ((*image, *GARMENT, *words, "--mask", tmp_path / "black.png"), "black.png"),
+        ((*image, *GARMENT, *words, "--pose", tmp_path / "pose.json"), "shows nobody"),
+        ((*image, *GARMENT, *words, "--parsing", tmp_path / "small.png"), "one size"),
+        ((*image, *words, "--adapter", tmp_path / "none.safetensors"), "none.safetensors"),
+        ((*image, *GARMENT, *words, "--scheduler", "Eular"), "Euler"),
+        ((*image, *GARMENT, *words, "--strength", 3), "strength is 3"),
+        ((*image, "--base", "tiny", *words, "--prompt", "a hoodie", "--colour", "auto"), "--colour_photo"),
+    ]
+    for arguments, said in mistakes:
+        done = try_on(*arguments, "--output_dir", tmp_path / "out")
+        assert done.returncode == 2, (said, done.stderr)
+        assert said in done.stderr and len(done.stderr.strip().splitlines()) == 1, (said, done.stderr)
+    assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())

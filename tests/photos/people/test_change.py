@@ -1,0 +1,125 @@
+"""Masks for a change of clothes on the wardrobe's people, where skeleton, parsing and both garments are known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lapel.errors import UserError
+from lapel.photos.people.change import Wearer, change_of_clothes
+from lapel.photos.people.parsing import PALETTE, read_parsing, write_parsing
+from lapel.photos.people.pose import Pose
+from lapel.photos.people.shape import Shape, area, body_of, head, shape_of
+from lapel.wardrobe import PARSING, Garment, Photograph, photograph, sample_garment, sample_shot
+
+SIZE = 256
+SLEEVES = {"none": "sleeveless", "short": "short sleeve", "long": "long sleeve"}
+LENGTHS = {
+    "dress": {"short": "knee length", "regular": "midi", "long": "maxi"},
+    "skirt": {"short": "mini", "regular": "knee length", "long": "maxi"},
+}
+
+
+def worn(seed: int, kinds: tuple[str, ...] = ()) -> tuple[Garment, Photograph]:
+    garment = sample_garment(seed, "train")
+    while kinds and garment.kind not in kinds:
+        garment = sample_garment(garment.seed + 1000, "train")
+    return garment, photograph(garment, sample_shot(seed, garment, "worn"), SIZE)
+
+
+def shape(garment: Garment) -> Shape:
+    words = {"sleeves": SLEEVES.get(garment.sleeve, "")}
+    if garment.kind in LENGTHS:
+        words["length"] = LENGTHS[garment.kind][garment.length]
+    return shape_of(garment.kind, words)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_area_holds_the_garment_as_it_is_worn(seed: int) -> None:
+    garment, photo = worn(seed)
+    body = body_of(Pose(photo.keypoints, (SIZE, SIZE)))
+    assert body is not None
+    found, truth = area(shape(garment), body, (SIZE, SIZE)), photo.mask >= 128
+    assert (found & truth).sum() / truth.sum() > 0.97
+    assert found.sum() < 2.1 * truth.sum()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_old_and_new_are_covered_and_the_head_is_not(seed: int) -> None:
+    _, photo = worn(seed, ("t-shirt", "hoodie", "button shirt", "tank top", "long sleeve shirt"))
+    pose = Pose(photo.keypoints, (SIZE, SIZE))
+    wearer = Wearer(Image.fromarray(photo.image), pose, photo.parsing)
+    mask = np.asarray(change_of_clothes(wearer, shape_of("hoodie", {})).mask) > 0
+    assert mask[photo.mask >= 128].mean() > 0.98
+    assert not mask[photo.parsing == PARSING["hair"]].any()
+    body = body_of(pose)
+    assert body is not None
+    face = head(pose, body) & (photo.parsing == PARSING["skin"])
+    assert face.any() and not mask[face].any()
+    kept = np.asarray(change_of_clothes(wearer, shape_of("hoodie", {})).kept) > 0
+    assert kept[face].all() and kept[photo.parsing == PARSING["hair"]].all() and not (kept & mask).any()
+    # Sleeves reach further than those of a tank top.
+    short = np.asarray(change_of_clothes(wearer, shape_of("tank top", {})).mask) > 0
+    assert mask.sum() >= short.sum()
+
+
+def test_trousers_leave_the_upper_garment_alone() -> None:
+    _, photo = worn(3, ("t-shirt",))
+    wearer = Wearer(Image.fromarray(photo.image), Pose(photo.keypoints, (SIZE, SIZE)), photo.parsing)
+    mask = np.asarray(change_of_clothes(wearer, shape_of("trousers", {})).mask) > 0
+    above = photo.parsing[: SIZE // 2] == PARSING["upper"]
+    assert mask[: SIZE // 2][above].mean() < 0.4
+    assert mask[photo.parsing == PARSING["lower"]].mean() > 0.98
+
+
+def test_without_pose_or_parsing_the_garment_goes_where_the_old_one_is() -> None:
+    overlaps = []
+    for seed in range(6):
+        _, photo = worn(seed, ("t-shirt", "hoodie", "long sleeve shirt"))
+        try:
+            mask = np.asarray(change_of_clothes(Wearer(Image.fromarray(photo.image)), shape_of("t-shirt", {})).mask) > 0
+        except UserError as refused:
+            assert "--pose" in str(refused)
+            continue
+        overlaps.append(mask[photo.mask >= 128].mean())
+    assert len(overlaps) >= 3 and np.median(overlaps) > 0.9
+
+
+def test_nobody_is_refused() -> None:
+    grass = Image.fromarray(np.random.default_rng(0).integers(60, 90, (200, 150, 3), np.uint8))
+    with pytest.raises(UserError, match="say where"):
+        change_of_clothes(Wearer(grass), shape_of("t-shirt", {}))
+    points = np.zeros((18, 3), np.float32)
+    points[0] = 50, 50, 1
+    with pytest.raises(UserError, match="no shoulders"):
+        change_of_clothes(Wearer(grass, Pose(points, grass.size)), shape_of("t-shirt", {}))
+
+
+def test_a_parsing_map_is_painted_and_read(tmp_path: Path) -> None:
+    _, photo = worn(1)
+    write_parsing(photo.parsing, tmp_path / "map.png")
+    assert (read_parsing(tmp_path / "map.png", (SIZE, SIZE)) == photo.parsing).all()
+    # What an editor saves: RGB, and colours that are a little off.
+    pixels = np.array(Image.open(tmp_path / "map.png").convert("RGB"), np.int16)
+    shaken = (pixels + np.random.default_rng(0).integers(-9, 10, pixels.shape)).clip(0, 255).astype(np.uint8)
+    Image.fromarray(shaken).save(tmp_path / "edited.png")
+    assert (read_parsing(tmp_path / "edited.png", (SIZE, SIZE)) == photo.parsing).all()
+    Image.fromarray(photo.parsing).save(tmp_path / "grey.png")
+    assert (read_parsing(tmp_path / "grey.png", (SIZE, SIZE)) == photo.parsing).all()
+    assert set(PALETTE) == set(PARSING)
+
+
+def test_a_parsing_map_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    Image.new("L", (20, 30)).save(tmp_path / "small.png")
+    Image.new("L", (10, 10), 77).save(tmp_path / "grey.png")
+    (tmp_path / "text.png").write_text("no")
+    for name, size, said in (
+        ("small", (10, 10), "one size"),
+        ("grey", (10, 10), "no class"),
+        ("text", (1, 1), "not a"),
+    ):
+        with pytest.raises(UserError, match=said):
+            read_parsing(tmp_path / f"{name}.png", size)
