@@ -17,6 +17,9 @@ from lapel.errors import UserError
 from lapel.generation import Request
 from lapel.generation.inpaint import InpaintSettings, inpaint
 from lapel.generation.patch import soften
+from lapel.photos.people.change import Wearer, change_of_clothes
+from lapel.photos.people.shape import shape_of
+from lapel.photos.read import read_picture
 
 
 @pytest.fixture(scope="module", params=["text to image", "inpainting"])
@@ -103,3 +106,16 @@ def test_the_whole_photo_is_seen_unless_only_the_mask_is(photo: Image.Image, mas
     how = InpaintSettings(only_masked=False)
     (image,) = inpaint(base, base.pipeline("inpaint"), Request(prompt="a t-shirt", steps=1), photo, mask, how)
     assert image.size == photo.size
+
+
+def test_real_people_stay_as_they_are_outside_of_the_mask(real_photos: Path) -> None:
+    base = load_base(BaseSettings(base="tiny"))
+    pipeline, request = base.pipeline("inpaint"), Request(prompt="a photo of a person wearing a red hoodie", steps=1)
+    for path in sorted((real_photos / "persons").glob("*.jpg")):
+        person = read_picture(path, "white").colour
+        change = change_of_clothes(Wearer(person), shape_of("hoodie", {}))
+        how = InpaintSettings(mask_feather=6)
+        (image,) = inpaint(base, pipeline, request, person, change.mask, how, kept=change.kept)
+        untouched = soften(change.mask, 0, 6, change.kept) == 0
+        assert 0.3 < untouched.mean() < 1
+        assert (np.asarray(image)[untouched] == np.asarray(person)[untouched]).all()

@@ -11,6 +11,7 @@ from PIL import Image
 
 from lapel.errors import UserError
 from lapel.photos.masks import find_mask
+from lapel.photos.masks.colours import to_lab
 from lapel.photos.masks.models import MaskModel
 from lapel.photos.people.parsing import Classes
 from lapel.photos.people.pose import Pose
@@ -25,6 +26,11 @@ LEAST_TRUST = 0.6
 
 _REPLACED = {"upper": ("upper", "dress", "print"), "whole": ("upper", "lower", "dress", "print")}
 _REPLACED_BELOW = ("lower", "dress")
+_HALVES = ("upper", "legs", "shorts", "skirt")
+_OUTFIT = 2.3
+"""Clothes that are so many times as high as they are wide are an upper and a lower garment."""
+_WAIST = (0.32, 0.55)
+"""Where they part, as shares of their height."""
 _EDGE = 0.008
 """Of the photo's longer side: what is replaced is covered this far beyond its edge, which is of its colour too."""
 
@@ -87,7 +93,27 @@ def _old_garment(wearer: Wearer, shape: Shape, model: MaskModel | None) -> Bools
             "--mask_model or --mask"
         )
     region: Bools = np.asarray(found.image) >= 64
-    return region if found.trust >= LEAST_TRUST else np.zeros_like(region)
+    if found.trust < LEAST_TRUST:
+        return np.zeros_like(region)
+    return _half(wearer.photo, region, below=shape.on_legs) if shape.part in _HALVES else region
+
+
+def _half(photo: Image.Image, region: Bools, below: bool) -> Bools:
+    """Of clothes from the shoulders to the ankles, the lower or the upper ones, which part where colours change most."""
+    rows, columns = np.nonzero(region)
+    top, height = int(rows.min()), int(np.ptp(rows)) + 1
+    if height < _OUTFIT * (np.ptp(columns) + 1):
+        return region
+    lab = to_lab(np.asarray(photo))
+    lines = np.array([np.median(lab[y][region[y]], axis=0) if region[y].any() else [0] * 3 for y in range(len(region))])
+    near = max(2, height // 30)
+    places = range(top + int(_WAIST[0] * height), top + int(_WAIST[1] * height))
+    changes = [np.abs(lines[y : y + near].mean(0) - lines[y - near : y].mean(0)).sum() for y in places]
+    waist = places[int(np.argmax(changes))]
+    half = region.copy()
+    half[:waist] &= not below
+    half[waist:] &= below
+    return half
 
 
 def _of(wearer: Wearer, place: Bools, classes: tuple[str, ...]) -> Bools:

@@ -13,6 +13,7 @@ from lapel.photos.people.change import Wearer, change_of_clothes
 from lapel.photos.people.parsing import PALETTE, read_parsing, write_parsing
 from lapel.photos.people.pose import Pose
 from lapel.photos.people.shape import Shape, area, body_of, head, shape_of
+from lapel.photos.read import read_picture
 from lapel.wardrobe import PARSING, Garment, Photograph, photograph, sample_garment, sample_shot
 
 SIZE = 256
@@ -123,3 +124,14 @@ def test_a_parsing_map_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     ):
         with pytest.raises(UserError, match=said):
             read_parsing(tmp_path / f"{name}.png", size)
+
+
+def test_an_outfit_is_an_upper_and_a_lower_garment(real_photos: Path) -> None:
+    for name in ("mp05-blue_outfit", "wp06-black_outfit"):
+        wearer = Wearer(read_picture(real_photos / "persons" / f"{name}.jpg", "white").colour)
+        upper, lower = (
+            np.asarray(change_of_clothes(wearer, shape_of(word, {})).mask) > 0 for word in ("hoodie", "trousers")
+        )
+        assert (upper & lower).sum() < 0.1 * min(upper.sum(), lower.sum())
+        rows = [np.nonzero(mask)[0].mean() for mask in (upper, lower)]
+        assert rows[0] < 0.5 * wearer.photo.height < rows[1]
