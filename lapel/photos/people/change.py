@@ -99,7 +99,7 @@ def _old_garment(wearer: Wearer, shape: Shape, model: MaskModel | None) -> Bools
 
 
 def _half(photo: Image.Image, region: Bools, below: bool) -> Bools:
-    """Of clothes from the shoulders to the ankles, the lower or the upper ones, which part where colours change most."""
+    """Of clothes from shoulders to ankles, the lower or the upper ones; they part where colours change most."""
     rows, columns = np.nonzero(region)
     top, height = int(rows.min()), int(np.ptp(rows)) + 1
     if height < _OUTFIT * (np.ptp(columns) + 1):
