@@ -88,6 +88,11 @@ def save_image(
         image.save(unfinished, format="PNG", pnginfo=information)
 
 
+def next_number(folder: Path) -> int:
+    """The number of the next image in a folder whose images begin with four digits."""
+    return 1 + max((int(path.stem[:4]) for path in folder.glob("[0-9][0-9][0-9][0-9]-*.png")), default=0)
+
+
 def save_images(
     images: Sequence[Image.Image],
     request: Request,
@@ -106,7 +111,7 @@ def save_images(
     from lapel.sheet import contact_sheet
 
     seeds = request.image_seeds()
-    first = 1 + max((int(path.stem[:4]) for path in folder.glob("[0-9][0-9][0-9][0-9]-*.png")), default=0)
+    first = next_number(folder)
     paths = [folder / f"{first + number:04d}-{seed}.png" for number, seed in enumerate(seeds)]
     for path, image, seed in zip(paths, images, seeds, strict=True):
         save_image(path, image, request, seed, provenance)

@@ -122,7 +122,7 @@ def test_errors_are_one_line_each_and_exit_with_2(adapter: Path, tmp_path: Path)
         (("--adapter", tmp_path / "file", "--prompt", "x"), "not a .safetensors file"),
         (("--adapter", unet, "--prompt", "x"), "not an adapter"),
         (("--adapter", sdxl, "--prompt", "x", "--base", adapter.parent / "base"), "made for sdxl"),
-        (("--adapter", plain, "--prompt", "{garment}"), "tells no trigger"),
+        (("--adapter", plain, "--prompt", "{garment}", "--base", "tiny"), "tells no trigger"),
         (("--adapter", plain, "--prompt", "x"), "tells no base"),
         (("--adapter", adapter, "--prompt", "x", "--scheduler", "eulr a"), "nearest is 'Euler a'"),
         (("--adapter", adapter, "--prompt", "x", "--output_dir", tmp_path / "file"), "a file is in the way"),

@@ -1,0 +1,162 @@
+"""A person who wears the garment: python inference/dress.py --adapter FILE --scene "at the beach"
+
+People, places and poses are combined into a look-book. A garment is worn as an adapter, by a garment encoder, or both;
+with `--keep PHOTO` its own pixels are kept, and the person is drawn around them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lapel.errors import UserError, run_program
+from lapel.files import require_writable, written_whole
+from lapel.generation import Outfit, Request, WearSettings, put_on, read_outfit, save_image
+from lapel.generation.control import Control, ControlSettings, guided, load_controlnet, read_controls
+from lapel.generation.like import like
+from lapel.generation.people import PeopleSettings
+from lapel.generation.progress import time_left
+from lapel.photos.captions import class_word_of
+from lapel.photos.people.pose import Pose, draw_pose, read_pose
+from lapel.photos.vocabulary import attributes_of
+from lapel.quiet import quiet
+from lapel.settings import read_settings
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from lapel.base.base import Base
+    from lapel.generation.keep import Placed
+
+
+@dataclass
+class DressSettings:
+    """How the garment comes into the picture."""
+
+    keep: Path | None = None
+    """A photo of the garment, laid flat, whose own pixels are kept: the person is drawn around them."""
+
+    place: tuple[float, float, float] | None = None
+    """Of the kept garment: x and y of its middle, and its width, as shares of the picture. Unless given, as the pose
+    wears it."""
+
+    garment_words: str = ""
+    """What the garment is, in words such as "t-shirt, short sleeve", where its card does not tell."""
+
+    pose_control: str = ""
+    """The ControlNet that poses are shown to, such as `tiny` or a hub id."""
+
+
+def main() -> None:
+    """Draw every person in every place and pose, and save the look-book."""
+    argv = like(sys.argv[1:])
+    kinds = (DressSettings, PeopleSettings, WearSettings, ControlSettings, Request)
+    settings, people, wearing, control, request = read_settings(__doc__ or "", *kinds, argv=argv)
+    outfit = read_outfit(wearing)
+    word = class_word_of(settings.garment_words) or outfit.class_word or class_word_of(request.prompt)
+    prompts = [outfit.named(prompt) for prompt in ([request.prompt] if request.prompt else named(outfit, people, word))]
+    if people.pose and not settings.pose_control and not settings.keep:
+        raise UserError("a pose is kept by a ControlNet only; give --pose_control, such as `tiny`")
+    require_writable(wearing.output_dir)
+
+    quiet()
+    import torch
+
+    from lapel.base.load import load_base
+
+    base = load_base(outfit.base, "cuda" if torch.cuda.is_available() else "cpu", inpainting=settings.keep is not None)
+    size = (request.width or base.resolution, request.height or base.resolution)
+    poses: list[Pose | None] = [read_pose(path, size) for path in people.pose] or [None]
+    request = dataclasses.replace(request, width=size[0], height=size[1])
+    pipeline, photos = put_on(outfit, base, "inpaint" if settings.keep else "text2img", prompts[0])
+    network = load_controlnet(settings.pose_control, base) if settings.pose_control else None
+    controls = read_controls(control, base, size)
+    rows = []
+    for prompt, pose in itertools.product(prompts, poses):
+        shown = [Control(network, draw_pose(pose))] if network is not None and pose is not None else []
+        asked = dataclasses.replace(request, prompt=prompt)
+        images = draw(settings, word or "garment", base, pipeline, asked, pose, [*controls, *shown], photos)
+        rows.append((prompt, asked, images))
+    for path in save(rows, outfit, base, wearing.output_dir):
+        print(path)
+
+
+def named(outfit: Outfit, people: PeopleSettings, word: str | None) -> list[str]:
+    """The prompts of the look-book.
+
+    Raises:
+        UserError: nothing tells what the garment is called.
+    """
+    from lapel.wardrobe import with_article
+
+    if outfit.cards[0].get("trigger"):
+        return people.prompts("a {garment}")
+    if not word:
+        raise UserError('nothing tells what the garment is; give --garment_words, such as "t-shirt, short sleeve"')
+    return people.prompts(with_article(word))
+
+
+def draw(
+    settings: DressSettings,
+    word: str,
+    base: Base,
+    pipeline: Any,
+    request: Request,
+    pose: Pose | None,
+    controls: list[Control],
+    photos: Any,
+) -> list[Image.Image]:
+    """The images of one prompt in one pose."""
+    from lapel.generation import generate
+    from lapel.generation.inpaint import InpaintSettings, inpaint
+
+    assert request.width is not None and request.height is not None
+    size = (request.width, request.height)
+    if settings.keep is None:
+        with guided(pipeline, controls, size):
+            return generate(pipeline, request, time_left(), photos)
+    placed = put_down(settings, word, size, pose)
+    how = InpaintSettings(masked_content="noise", mask_feather=0, only_masked=False)
+    return inpaint(base, pipeline, request, placed.canvas, placed.drawn, how, time_left(), photos, controls)
+
+
+def put_down(settings: DressSettings, word: str, size: tuple[int, int], pose: Pose | None) -> Placed:
+    """The kept garment on its canvas: where the user says, or as the pose wears it."""
+    from lapel.generation.keep import place, where_worn
+    from lapel.generation.shown import garment_in
+    from lapel.photos.people.library import library_pose
+    from lapel.photos.people.shape import shape_of
+
+    assert settings.keep is not None
+    photo, mask = garment_in(settings.keep, word)
+    # Clothes that lie flat hold their sleeves as this pose does.
+    worn = pose or library_pose("a-pose@half", size)
+    shape = shape_of(word, attributes_of(settings.garment_words))
+    return place(photo, mask, size, settings.place or where_worn(mask, shape, worn))
+
+
+def save(rows: list[tuple[str, Request, list[Image.Image]]], outfit: Outfit, base: Base, folder: Path) -> list[Path]:
+    """Write every image with its settings, and the look-book: a row for each person, place and pose."""
+    from lapel.generation.images import next_number
+    from lapel.sheet import contact_sheet
+
+    paths, number, provenance = [], next_number(folder), outfit.provenance(base)
+    for _, request, images in rows:
+        for image, seed in zip(images, request.image_seeds(), strict=True):
+            paths.append(folder / f"{number:04d}-{seed}.png")
+            save_image(paths[-1], image, request, seed, provenance)
+            number += 1
+    columns = [f"seed {seed}" for seed in rows[0][1].image_seeds()]
+    sheet = contact_sheet([images for _, _, images in rows], [prompt for prompt, _, _ in rows], columns)
+    paths.append(folder / "sheet.png")
+    with written_whole(paths[-1]) as unfinished:
+        sheet.save(unfinished)
+    return paths
+
+
+if __name__ == "__main__":
+    run_program(main)
