@@ -155,6 +155,11 @@ def compute_as_settled(unet: Any, vae: Any, settings: BaseSettings, device: torc
     """
     if device.type == "cpu" and unet.config.sample_size <= SHORT_SIDE:
         unet.set_attn_processor(AttnProcessor())
+    save_as_settled(unet, vae, settings)
+
+
+def save_as_settled(unet: Any, vae: Any, settings: BaseSettings) -> None:
+    """What is computed again, or in pieces, to save memory; see `compute_as_settled`."""
     if settings.gradient_checkpointing:
         _checkpoint(unet, settings.checkpoint_blocks)
     _in_pieces(vae, settings)

@@ -195,11 +195,12 @@ def test_contradictions_are_errors_at_the_start(flags: list[str], says: str, com
     assert all(line.startswith("error: ") for line in err.splitlines())
 
 
-def test_the_preset_loads() -> None:
+@pytest.mark.parametrize("preset", sorted(path.stem for path in (ROOT / "configs").glob("*dreambooth.yaml")))
+def test_every_preset_loads(preset: str) -> None:
     spec = importlib.util.spec_from_file_location("dreambooth", TRAINER)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    settings = read_settings("", *module.CLASSES, argv=["--config", "tiny-dreambooth", "--garment_dir", "somewhere"])
+    settings = read_settings("", *module.CLASSES, argv=["--config", preset, "--garment_dir", "somewhere"])
     by_name = {key: value for part in settings for key, value in vars(part).items()}
-    given = yaml.safe_load((ROOT / "configs" / "tiny-dreambooth.yaml").read_text(encoding="utf-8"))
+    given = yaml.safe_load((ROOT / "configs" / f"{preset}.yaml").read_text(encoding="utf-8"))
     assert given == {name: by_name[name] for name in given}

@@ -218,9 +218,10 @@ def test_every_preset_loads(preset: Path) -> None:
     from lapel.adapters.encoder_settings import EncoderSettings
     from lapel.base.settings import BaseSettings
     from lapel.photos.catalogue import CatalogueSettings
-    from lapel.training.settings import ObjectiveSettings, OptimizerSettings, RunSettings
+    from lapel.training.settings import ObjectiveSettings, OptimizerSettings, PlanSettings, RunSettings
 
-    classes = (CatalogueSettings, BaseSettings, EncoderSettings, ObjectiveSettings, OptimizerSettings, RunSettings)
+    classes = (CatalogueSettings, BaseSettings, EncoderSettings, ObjectiveSettings)
+    classes += (OptimizerSettings, RunSettings, PlanSettings)
     settings = read_settings("", *classes, argv=["--config", preset.stem, "--catalogue", "wardrobe:9"])
     by_name = {key: value for part in settings for key, value in vars(part).items()}
     for name, value in yaml.safe_load(preset.read_text(encoding="utf-8")).items():
