@@ -82,6 +82,8 @@ class Step:
 
     peak: Peak
     blocks: tuple[Block, ...]
+    flops: int = 0
+    """Floating-point operations, as PyTorch counts them."""
 
 
 @dataclass(frozen=True)
@@ -174,8 +176,8 @@ class Phases:
             objective: made outside of shadows, for it looks at numbers.
         """
         base, recipe = self.base, self.recipe
-        predict = predictor(base, self._text if recipe.live_text else self._cached_text, self.mixed)
-        own = None if self.beside is None else without_gradients(predictor(self.beside, self._cached_text, self.mixed))
+        predict = predictor(base, self._text if recipe.live_text else self.cached_text, self.mixed)
+        own = None if self.beside is None else without_gradients(predictor(self.beside, self.cached_text, self.mixed))
         loss_of = recipe.loss(base, objective, predict, own)
         batch = recipe.batch(base, batch_size, self.side)
         if optimizer is not None:
@@ -184,7 +186,8 @@ class Phases:
             held = self._held(ledger, encoders=recipe.live_text, optimizer=optimizer)
             kept = self._take(loss_of, batch, ledger, optimizer) - held.total
         peak = dataclasses.replace(held, activations=kept, temporary=ledger.peak - held.total - kept)
-        return Step(peak, tuple(Block(name, own, flops / ledger.flops) for name, (own, flops) in seen.items()))
+        blocks = tuple(Block(name, own, flops / ledger.flops) for name, (own, flops) in seen.items())
+        return Step(peak, blocks, ledger.flops)
 
     def _take(self, loss_of: Callable[[Any], Tensor], batch: Any, ledger: Ledger, optimizer: Any) -> int:
         """One step; returns the bytes that were alive between its forward and its backward pass."""
@@ -207,7 +210,7 @@ class Phases:
         with Ledger() as ledger:
             held = self._held(ledger, encoders=True, optimizer=optimizer)
             captions = torch.zeros(2 * pictures, dtype=torch.int64)
-            text = self._cached_text(captions) if self.text_elsewhere else self._text(captions)
+            text = self.cached_text(captions) if self.text_elsewhere else self._text(captions)
             latents = torch.zeros(pictures, base.vae.config.latent_channels, small, small, dtype=base.dtype)
             conditions = base.unet_conditions(text)
             if self.recipe.features is not None:
@@ -249,8 +252,8 @@ class Phases:
         tokens = torch.zeros(len(captions), 1, TOKENS, dtype=torch.int64)
         return self.base.encode_tokens([tokens] * len(self.base.text_encoders))
 
-    def _cached_text(self, captions: Tensor) -> dict[str, Tensor]:
-        """The same as if they had been encoded before, in the shapes that the UNet's configuration has."""
+    def cached_text(self, captions: Tensor) -> dict[str, Tensor]:
+        """Captions as if they had been encoded before, in the shapes that the UNet's configuration has."""
         base, config = self.base, self.base.unet.config
         text = {"prompt_embeds": torch.zeros(len(captions), TOKENS, config.cross_attention_dim, dtype=base.dtype)}
         if base.family.text_encoders == 2:

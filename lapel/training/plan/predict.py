@@ -136,7 +136,7 @@ class Predictor:
 
 def _read(facts: dict[str, Any]) -> Any:
     if "blocks" in facts:
-        return Step(Peak(**facts["peak"]), tuple(Block(**block) for block in facts["blocks"]))
+        return Step(Peak(**facts["peak"]), tuple(Block(**block) for block in facts["blocks"]), facts["flops"])
     return Peak(**facts)
 
 
