@@ -14,6 +14,7 @@ from torch import nn
 
 from lapel.adapters.kinds import UP
 from lapel.adapters.learned import ADAPTER_NAME, adapted_layers, learned_tensors
+from lapel.adapters.quick import quicken
 from lapel.adapters.settings import AdapterSettings, Kind, Size
 from lapel.adapters.targets import layer_sizes
 from lapel.base.base import Base
@@ -54,6 +55,7 @@ def inject(base: Base, settings: AdapterSettings, seed: int = 0) -> list[nn.Para
             model.gradient_checkpointing_enable({"use_reentrant": False})
         for _, layer in adapted_layers(model):
             _start(layer, generator)
+            quicken(layer)
         parameters += [parameter for parameter in model.parameters() if parameter.requires_grad]
     return parameters
 

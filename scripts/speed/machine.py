@@ -32,6 +32,11 @@ def machine_words(facts: dict[str, Any]) -> str:
     return f"{on}; " + ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
 
 
+def sayable(settings: Any) -> dict[str, Any]:
+    """Settings as JSON can say them."""
+    return {name: str(value) if isinstance(value, Path) else value for name, value in vars(settings).items()}
+
+
 def _processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()

@@ -74,19 +74,14 @@ def measure_step(settings: StepSettings) -> None:
     """Measure every size, print the table, and write it with the machine."""
     import torch
 
-    from speed.machine import machine, machine_words
+    from speed.machine import machine, machine_words, sayable
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     facts, rows = machine(device), []
     for side in settings.sizes:
         rows.append({"side": side, **_measure(settings, side, device)})
-        measured = {"machine": facts, "settings": dataclasses.asdict(settings), "rows": rows}
-        write_figures(settings.output_dir, "step", {**measured, "settings": _plain(measured["settings"])})
+        write_figures(settings.output_dir, "step", {"machine": facts, "settings": sayable(settings), "rows": rows})
     write_table(settings.output_dir, "step", [machine_words(facts), "", *table_lines(settings, rows)])
-
-
-def _plain(values: Any) -> dict[str, Any]:
-    return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
 
 
 def table_lines(settings: StepSettings, rows: list[dict[str, Any]]) -> Iterator[str]:
