@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from diffusers.models.attention_processor import AttnProcessor
 
+from lapel.base.attention import RowsAttnProcessor
 from lapel.base.base import DTYPES, Base
 from lapel.base.configs import ZERO_TERMINAL_SNR
 from lapel.base.embeddings import embed
@@ -153,8 +154,8 @@ def compute_as_settled(unet: Any, vae: Any, settings: BaseSettings, device: torc
     Raises:
         UserError: blocks to checkpoint that the UNet has not.
     """
-    if device.type == "cpu" and unet.config.sample_size <= SHORT_SIDE:
-        unet.set_attn_processor(AttnProcessor())
+    if device.type == "cpu":
+        unet.set_attn_processor(AttnProcessor() if unet.config.sample_size <= SHORT_SIDE else RowsAttnProcessor())
     save_as_settled(unet, vae, settings)
 
 
