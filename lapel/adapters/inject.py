@@ -19,6 +19,7 @@ from lapel.adapters.settings import AdapterSettings, Kind, Size
 from lapel.adapters.targets import layer_sizes
 from lapel.base.base import Base
 from lapel.base.ldm import published_name
+from lapel.base.load import lay_out_to_learn
 from lapel.base.quantise import whole_weight
 
 _ZERO = (UP, "hada_w2_b", "lokr_w1")
@@ -57,6 +58,7 @@ def inject(base: Base, settings: AdapterSettings, seed: int = 0) -> list[nn.Para
             _start(layer, generator)
             quicken(layer)
         parameters += [parameter for parameter in model.parameters() if parameter.requires_grad]
+    lay_out_to_learn(base.unet)
     return parameters
 
 

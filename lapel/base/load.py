@@ -159,6 +159,13 @@ def compute_as_settled(unet: Any, vae: Any, settings: BaseSettings, device: torc
     save_as_settled(unet, vae, settings)
 
 
+def lay_out_to_learn(unet: Any) -> None:
+    """Channels last in memory, where convolutions and their gradients take less time so: in a processor's UNet of the
+    published sizes, by 4 % of a step; `tiny`'s takes a fifth more. Where it was not measured, nothing changes."""
+    if unet.device.type == "cpu" and unet.config.sample_size > SHORT_SIDE:
+        unet.to(memory_format=torch.channels_last)
+
+
 def save_as_settled(unet: Any, vae: Any, settings: BaseSettings) -> None:
     """What is computed again, or in pieces, to save memory; see `compute_as_settled`."""
     if settings.gradient_checkpointing:

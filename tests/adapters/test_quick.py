@@ -13,6 +13,7 @@ from lapel.adapters.inject import inject, without_adapter
 from lapel.adapters.learned import adapted_layers
 from lapel.adapters.settings import AdapterSettings
 from lapel.adapters.strength import at_strength
+from lapel.base import load
 from lapel.base.base import Base
 from lapel.base.load import load_base
 from lapel.base.quantise import quantise
@@ -127,3 +128,31 @@ _WAYS: dict[str, Callable[[Base, Callable[[], Tensor]], Tensor]] = {
     "off": _off,
     "half": _half,
 }
+
+
+def test_channels_last_is_the_same_but_for_the_last_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+    loss, gradients = learn(adapted())
+    monkeypatch.setattr(load, "SHORT_SIDE", 8)
+    base = adapted()
+    assert base.unet.conv_out.weight.is_contiguous(memory_format=torch.channels_last)
+    assert not base.unet.down_blocks[0].resnets[0].conv1.weight.is_contiguous()
+    last_loss, last_gradients = learn(base)
+    torch.testing.assert_close(last_loss, loss, rtol=1e-5, atol=0)
+    torch.testing.assert_close(last_gradients, gradients, rtol=1e-3, atol=1e-4 * float(gradients.abs().max()))
+
+
+@pytest.mark.parametrize("checkpointed", [False, True])
+def test_what_is_before_the_first_adapter_runs_without_gradients(checkpointed: bool) -> None:
+    base = adapted(blocks=["up_blocks.2", "up_blocks.3"])
+    if checkpointed:
+        base.unet.enable_gradient_checkpointing()
+        base.unet.train()
+    learning: dict[str, bool] = {}
+    for name in ("conv_in", "down_blocks.3", "mid_block", "up_blocks.1", "up_blocks.2", "conv_out"):
+
+        def note(module: Any, given: Any, made: Any, name: str = name) -> None:
+            learning[name] = (made[0] if isinstance(made, tuple) else made).requires_grad
+
+        base.unet.get_submodule(name).register_forward_hook(note)
+    learn(base)
+    assert [name for name, needed in learning.items() if needed] == ["up_blocks.2", "conv_out"]
