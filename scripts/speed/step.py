@@ -8,6 +8,7 @@ of matrices in the same precision, measured in between.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -62,10 +63,15 @@ class StepSettings:
     steps: int = 5
     """That are measured, after one that is not; the median counts."""
 
+    levers: bool = False
+    """Measure our step without each of its levers too, and without all of them; on a processor, at `sd15`."""
+
     matrix: int = 4096
     """Side of the matrices whose product tells the hardware's rate."""
 
     def __post_init__(self) -> None:
+        if self.levers and self.shape != "sd15":
+            raise ValueError("levers are measured at shape sd15")
         if min([*self.sizes, self.batch_size, self.steps, self.matrix]) < 1:
             raise ValueError("sizes, batch_size, steps and matrix must be 1 or more")
 
@@ -91,11 +97,12 @@ def table_lines(settings: StepSettings, rows: list[dict[str, Any]]) -> Iterator[
     for row in rows:
         words = f"{settings.shape}, {row['side']} px, batch {settings.batch_size}, rank {settings.rank}"
         words += f", {settings.precision}" + (", checkpointed" if settings.gradient_checkpointing else "")
-        for name in ("plain", "ours"):
-            if (found := row.get(name)) is None:
+        for name, found in row.items():
+            if not isinstance(found, dict):
                 continue
-            figures = [f"{found['seconds']:.3f}", f"{settings.batch_size / found['seconds']:.3f}"]
-            figures += [f"{found['peak'] / 1e9:.2f}", f"{found['flops'] / 1e12:.3f}", f"{found['share']:.2f}"]
+            peak = f"{found['peak'] / 1e9:.2f}" if found["peak"] else ""
+            figures = [f"{found['seconds']:.3f}", f"{settings.batch_size / found['seconds']:.3f}", peak]
+            figures += [f"{found['flops'] / 1e12:.3f}", f"{found['share']:.2f}"]
             ratio = row["plain"]["seconds"] / found["seconds"] if "plain" in row else None
             yield f"| {words}, {name} | {' | '.join(figures)} | {'' if ratio is None else f'{ratio:.2f}'} |"
 
@@ -104,21 +111,31 @@ def _measure(settings: StepSettings, side: int, device: torch.device) -> dict[st
     import torch
 
     from lapel.base.base import DTYPES
+    from speed.levers import LEVERS, turn
     from speed.machine import matrix_rate, seconds
 
     steps: dict[str, Callable[[], Any]] = {}
+    prepare: dict[str, Callable[[], Any]] = {}
     counts: dict[str, dict[str, int]] = {}
     ours = trainer_settings(settings, side)
     # Both at once, so that they step in turn: what the machine does meanwhile meets both.
     if settings.shape != "sdxl":
         steps["plain"], counts["plain"] = plain_step(ours, settings, side, device)
-    steps["ours"], counts["ours"] = our_step(ours, device)
+    steps["ours"], counts["ours"], unet = our_step(ours, device)
+    if settings.levers:
+        prepare["ours"] = functools.partial(turn, unet, set())
+        left_out = {f"without {name}": {name} for name in LEVERS} | {"without all": set(LEVERS)}
+        for name, levers in left_out.items():
+            # What each alone would hold at most is not counted.
+            steps[name], counts[name] = steps["ours"], {**counts["ours"], "peak": 0}
+            prepare[name] = functools.partial(turn, unet, levers)
     taken: dict[str, list[float]] = {name: [] for name in steps}
     rates = []
     torch.manual_seed(0)
     for number in range(settings.steps + 1):
         rates.append(matrix_rate(device, DTYPES[settings.precision], settings.matrix, times=2))
         for name, step in steps.items():
+            prepare.get(name, _nothing)()
             once = seconds(device, step)
             if number:
                 taken[name].append(once)
@@ -129,6 +146,10 @@ def _measure(settings: StepSettings, side: int, device: torch.device) -> dict[st
         share = counts[name]["flops"] / median / rate
         found[name] = {"seconds": median, "all_seconds": times, "share": share, **counts[name]}
     return found
+
+
+def _nothing() -> None:
+    pass
 
 
 def trainer_settings(settings: StepSettings, side: int) -> Settings:
@@ -148,8 +169,8 @@ def trainer_settings(settings: StepSettings, side: int) -> Settings:
     )
 
 
-def our_step(settings: Settings, device: torch.device) -> tuple[Callable[[], Any], dict[str, int]]:
-    """A step of `trainers/lora.py`'s loop; its peak, counted in a step before, and what it computes."""
+def our_step(settings: Settings, device: torch.device) -> tuple[Callable[[], Any], dict[str, int], Any]:
+    """A step of `trainers/lora.py`'s loop; its peak, counted in a step before, and what it computes; its UNet."""
     from lapel.training.loop import take_step
     from lapel.training.objective import Objective
     from lapel.training.optimizer import make_optimizer
@@ -169,7 +190,7 @@ def our_step(settings: Settings, device: torch.device) -> tuple[Callable[[], Any
     recipe.inject(hollow)
     with _shadow(hollow):
         flops = _phases(hollow, recipe, settings).step(objective, settings.optimizer.batch_size).flops
-    return lambda: take_step(lesson, settings.optimizer), {"peak": peak, "flops": flops}
+    return lambda: take_step(lesson, settings.optimizer), {"peak": peak, "flops": flops}, base.unet
 
 
 def _recipe(settings: Settings) -> Recipe:
