@@ -74,7 +74,7 @@ KIND = ("--ema_decay", 0.9, "--cache_text", "false", "--text_encoder_learning_ra
 def finished(common: list[object], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The folder of a finished run, and what it printed."""
     folder = tmp_path_factory.mktemp("runs") / "unbroken"
-    sampled = ("--sample_every", 4, "--sample_steps", 1, "--extract_rank", 8)
+    sampled = ("--sample_every", 4, "--sample_steps", 1, "--extract_rank", 8, "--memory_budget", "9GB")
     out, _ = run(*common, *KIND, *sampled, "--output_dir", folder)
     return folder, out
 
@@ -97,6 +97,8 @@ def test_a_run_leaves_a_checkpoint_a_folder_and_a_lora(finished: tuple[Path, str
     assert names == exports | beside | told | {"samples", "checkpoints"}
     card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     assert (card["kind"], card["name"], card["class_word"]) == ("dreambooth", "red-dress", "dress")
+    assert {"encoding", "step", "sampling"} == card["plan"]["peaks"].keys()
+    assert card["plan"]["needed"] < card["plan"]["memory_budget"] == 9 * 10**9
     with safe_open(folder / "red-dress.safetensors", "pt") as file:
         assert file.metadata()["modelspec.trigger_phrase"] == "ohwx dress"
         assert file.metadata()["modelspec.thumbnail"].startswith("data:image/jpeg;base64,")
