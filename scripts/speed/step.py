@@ -135,7 +135,9 @@ def _measure(settings: StepSettings, side: int, device: torch.device) -> dict[st
     for number in range(settings.steps + 1):
         rates.append(matrix_rate(device, DTYPES[settings.precision], settings.matrix, times=2))
         for name, step in steps.items():
-            prepare.get(name, _nothing)()
+            if name in prepare:
+                prepare[name]()
+                step()  # what is laid out anew is cold at first
             once = seconds(device, step)
             if number:
                 taken[name].append(once)
@@ -146,10 +148,6 @@ def _measure(settings: StepSettings, side: int, device: torch.device) -> dict[st
         share = counts[name]["flops"] / median / rate
         found[name] = {"seconds": median, "all_seconds": times, "share": share, **counts[name]}
     return found
-
-
-def _nothing() -> None:
-    pass
 
 
 def trainer_settings(settings: StepSettings, side: int) -> Settings:
