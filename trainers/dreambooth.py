@@ -31,6 +31,7 @@ from lapel.training.settings import (
     GarmentObjectiveSettings,
     InversionSettings,
     OptimizerSettings,
+    PlanSettings,
     PriorSettings,
     RunSettings,
     with_preset,
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
 CLASSES = (
     *(PhotoSettings, BaseSettings, GarmentObjectiveSettings, CaptionSettings),
     *(OptimizerSettings, RunSettings, ChoiceSettings),
-    *(InversionSettings, TuningSettings, PriorSettings),
+    *(InversionSettings, TuningSettings, PriorSettings, PlanSettings),
 )
 
 
@@ -74,7 +75,7 @@ def main() -> None:
 
 
 def train(settings: Settings, folder: RunFolder, checkpoint: Path | None) -> None:
-    """Load, encode, learn, choose and export: the story of the run."""
+    """Plan, load, encode, learn, choose and export: the story of the run."""
     clock = Clock.from_launch()
     with clock.phase("imports"):
         quiet()
@@ -83,6 +84,9 @@ def train(settings: Settings, folder: RunFolder, checkpoint: Path | None) -> Non
         from lapel.report import keep_photos
         from lapel.training.launch import device, make_accelerator
         from lapel.training.loop import begin, learn
+        from lapel.training.plan import dreambooth_recipe, plan_facts, plan_run
+    with clock.phase("plan"):
+        settings, plan = plan_run(settings, dreambooth_recipe(settings, denoising_loss), device())
     with clock.phase("load"):
         base = load_tunable_base(settings.base, device())
         # What the machine settled is part of what repeats the run.
@@ -103,7 +107,7 @@ def train(settings: Settings, folder: RunFolder, checkpoint: Path | None) -> Non
     finally:
         accelerator.end_training()
     if accelerator.is_main_process:
-        export(base, settings, garment, folder, clock, evaluation.choose())
+        export(base, settings, garment, folder, clock, {**evaluation.choose(), **plan_facts(plan)})
 
 
 def prepare(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lapel.adapters.encoder_settings import EncoderSettings
 from lapel.adapters.find import check_worn
@@ -26,7 +26,7 @@ from lapel.training.encoder_facts import Settings, align_steps, card_facts, file
 from lapel.training.facts import file_name
 from lapel.training.processes import all_processes
 from lapel.training.run_folder import RunFolder, step_of
-from lapel.training.settings import ObjectiveSettings, OptimizerSettings, RunSettings, with_preset
+from lapel.training.settings import ObjectiveSettings, OptimizerSettings, PlanSettings, RunSettings, with_preset
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -40,7 +40,10 @@ if TYPE_CHECKING:
     from lapel.training.pairs import PairBatch, PairBatches
     from lapel.training.predict import Predict
 
-CLASSES = (CatalogueSettings, BaseSettings, EncoderSettings, ObjectiveSettings, OptimizerSettings, RunSettings)
+CLASSES = (
+    *(CatalogueSettings, BaseSettings, EncoderSettings, ObjectiveSettings),
+    *(OptimizerSettings, RunSettings, PlanSettings),
+)
 
 
 def main() -> None:
@@ -58,7 +61,7 @@ def main() -> None:
 
 
 def train(settings: Settings, folder: RunFolder, checkpoint: Path | None) -> None:
-    """Load, encode, learn and export: the story of the run."""
+    """Plan, load, encode, learn and export: the story of the run."""
     clock = Clock.from_launch()
     with clock.phase("imports"):
         quiet()
@@ -66,6 +69,9 @@ def train(settings: Settings, folder: RunFolder, checkpoint: Path | None) -> Non
         from lapel.base.image_tower import load_tower
         from lapel.training.launch import device, make_accelerator
         from lapel.training.loop import begin, learn
+        from lapel.training.plan import encoder_recipe, plan_facts, plan_run
+    with clock.phase("plan"):
+        settings, plan = plan_run(settings, encoder_recipe(settings, pair_loss), device())
     with clock.phase("load"):
         base = load_fused_base(settings.base, device())
         tower = load_tower(settings.encoder.image_tower, base, base.device)
@@ -83,7 +89,7 @@ def train(settings: Settings, folder: RunFolder, checkpoint: Path | None) -> Non
     finally:
         accelerator.end_training()
     if accelerator.is_main_process:
-        export(base, settings, catalogue, tower.name, folder, clock)
+        export(base, settings, catalogue, tower.name, folder, clock, plan_facts(plan))
 
 
 def prepare(
@@ -198,7 +204,15 @@ class Drawn:
         return {}
 
 
-def export(base: Base, settings: Settings, catalogue: Catalogue, tower: str, folder: RunFolder, clock: Clock) -> None:
+def export(
+    base: Base,
+    settings: Settings,
+    catalogue: Catalogue,
+    tower: str,
+    folder: RunFolder,
+    clock: Clock,
+    planned: dict[str, Any],
+) -> None:
     """Write the encoder for all front ends, prove that the files hold what was learned, and tell about the run."""
     from lapel.adapters.ip_adapter import encoder_file_name, save_encoder
     from lapel.adapters.verify_encoder import encoder_lines, verify_encoder
@@ -209,7 +223,7 @@ def export(base: Base, settings: Settings, catalogue: Catalogue, tower: str, fol
         files = save_encoder(base, folder.path, stem, file_metadata(settings, tower))
         proof = encoder_lines(verify_encoder(base, files))
     with clock.phase("report"):
-        write_encoder_card(folder.path, card_facts(settings, catalogue, base, tower, files, clock.seconds))
+        write_encoder_card(folder.path, card_facts(settings, catalogue, base, tower, files, clock.seconds, planned))
     print("\n".join(["", *proof, ""]))
     print("\n".join(str(path) for path in (*files, folder.samples / "sheet.png") if path.is_file()))
     print(f"\ntime: {clock.words()}")

@@ -84,10 +84,11 @@ def _processor(unet: Any, name: str, tokens: int) -> nn.Module:
 
     attention = unet.get_submodule(name.removesuffix(".processor"))
     to_k, to_v = whole_weight(attention.to_k), whole_weight(attention.to_v)
-    processor: Any = IPAdapterAttnProcessor2_0(to_k.shape[0], to_k.shape[1], num_tokens=[tokens])
+    with to_k.device:
+        processor: Any = IPAdapterAttnProcessor2_0(to_k.shape[0], to_k.shape[1], num_tokens=[tokens])
     processor.to_k_ip[0].weight.copy_(to_k)
     processor.to_v_ip[0].weight.copy_(to_v)
-    return processor.to(to_k.device)
+    return processor
 
 
 def with_photos(conditions: dict[str, Any], features: Tensor) -> dict[str, Any]:

@@ -14,10 +14,12 @@ from torch import nn
 
 from lapel.adapters.kinds import UP
 from lapel.adapters.learned import ADAPTER_NAME, adapted_layers, learned_tensors
+from lapel.adapters.quick import quicken
 from lapel.adapters.settings import AdapterSettings, Kind, Size
 from lapel.adapters.targets import layer_sizes
 from lapel.base.base import Base
 from lapel.base.ldm import published_name
+from lapel.base.load import lay_out_to_learn
 from lapel.base.quantise import whole_weight
 
 _ZERO = (UP, "hada_w2_b", "lokr_w1")
@@ -54,7 +56,9 @@ def inject(base: Base, settings: AdapterSettings, seed: int = 0) -> list[nn.Para
             model.gradient_checkpointing_enable({"use_reentrant": False})
         for _, layer in adapted_layers(model):
             _start(layer, generator)
+            quicken(layer)
         parameters += [parameter for parameter in model.parameters() if parameter.requires_grad]
+    lay_out_to_learn(base.unet)
     return parameters
 
 

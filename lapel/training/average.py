@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import Tensor
 
 
 class Average:
@@ -42,6 +43,11 @@ class Average:
             yield
         finally:
             self._ema.restore(self._pieces)
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """The average of each vector."""
+        return self._ema.shadow_params
 
     def settle(self) -> None:
         """Put the average into the weights' place, for good."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lapel.memory import peak_memory
 from lapel.training.facts import (
     AllSettings,
     base_facts,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from lapel.base.settings import BaseSettings
     from lapel.photos.catalogue import Catalogue, CatalogueSettings
     from lapel.training.pairs import PairBatches
-    from lapel.training.settings import ObjectiveSettings, OptimizerSettings, RunSettings
+    from lapel.training.settings import ObjectiveSettings, OptimizerSettings, PlanSettings, RunSettings
 
 
 @dataclasses.dataclass
@@ -37,6 +38,7 @@ class Settings(AllSettings):
     objective: ObjectiveSettings
     optimizer: OptimizerSettings
     run: RunSettings
+    plan: PlanSettings
 
 
 def align_steps(settings: Settings, catalogue: Catalogue) -> int:
@@ -82,8 +84,9 @@ def card_facts(
     tower: str,
     files: Sequence[Path],
     seconds: Mapping[str, float],
+    planned: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The facts that `lapel.report.write_encoder_card` takes."""
+    """The facts that `lapel.report.write_encoder_card` takes; `planned` is what the plan adds."""
     photos = catalogue.photos
     return {
         "kind": "garment encoder",
@@ -98,7 +101,9 @@ def card_facts(
         "steps": settings.optimizer.steps,
         "settings": settings.flat(),
         "seconds": {name: round(value, 1) for name, value in seconds.items()},
+        "peak_memory": peak_memory(str(base.device)),
         "files": [path.name for path in files],
+        **planned,
     }
 
 

@@ -35,10 +35,14 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass
 class AllSettings:
-    """The settings of a training: a dataclass of dataclasses, one a concern, `run` among them."""
+    """The settings of a training: a dataclass of dataclasses, one a concern, some of which every training has."""
 
     if TYPE_CHECKING:
+        base: BaseSettings
+        objective: ObjectiveSettings
+        optimizer: OptimizerSettings
         run: RunSettings
+        plan: PlanSettings
 
     def each(self) -> tuple[Any, ...]:
         """The dataclasses, in order."""

@@ -22,6 +22,7 @@ from lapel.training.optimizer import Trainable, make_optimizer, make_schedule
 from lapel.training.readings import Progress, Readings
 from lapel.training.run_folder import RunFolder
 from lapel.training.settings import OptimizerSettings, RunSettings
+from lapel.training.spill import SpillGuard, warn
 from lapel.training.stopping import leave, stop_requests
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def learn(
     """
     accelerator, state, last = lesson.accelerator, lesson.state, optimizer.steps
     accelerator.init_trackers(folder.tensorboard.name)
-    readings = Readings(scaled=accelerator.scaler is not None)
+    readings, guard = Readings(scaled=accelerator.scaler is not None), SpillGuard(accelerator.device)
 
     def due(every: int) -> bool:
         return bool(every) and (state.step % every == 0 or state.step == last)
@@ -149,6 +150,7 @@ def learn(
             if due(run.log_every) or due(run.checkpoint_every) or evaluating or signal:
                 with clock.phase("step"):
                     values = readings.read(lambda tensor: accelerator.reduce(tensor, "mean"))
+                warn(guard.look(state.step, clock.seconds["step"]))
                 rate = {"learning_rate": lesson.schedule.get_last_lr()[0]}
                 accelerator.log({**values, **rate, **(evaluate() if evaluating else {})}, state.step)
                 progress.tell(state.step, values["loss"])

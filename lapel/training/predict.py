@@ -27,6 +27,16 @@ class Predict(Protocol):
     ) -> Tensor: ...
 
 
+def without_gradients(predict: Predict) -> Predict:
+    """The same, for a base that does not learn."""
+
+    @torch.no_grad()
+    def own(noised: Tensor, timesteps: Tensor, captions: Tensor, features: Tensor | None = None) -> Tensor:
+        return predict(noised, timesteps, captions, features)
+
+    return own
+
+
 def predictor(base: Base, text: Text, accelerator: Accelerator, compiled: bool = False) -> Predict:
     """The UNet's prediction, in the run's precision, by a UNet that torch compiles first where that is asked for."""
     unet = torch.compile(base.unet) if compiled else base.unet

@@ -6,9 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-
 from lapel.adapters.tuning import frozen_copy
 from lapel.base.base import Base
 from lapel.photos.captions import of_the_class
@@ -16,7 +13,7 @@ from lapel.training.class_images import ClassBatches, class_examples
 from lapel.training.data import Batches
 from lapel.training.encoding import text_of
 from lapel.training.intake import Intake
-from lapel.training.predict import Predict, predictor
+from lapel.training.predict import Predict, predictor, without_gradients
 from lapel.training.settings import PriorName
 from lapel.training.tuning_facts import Settings
 
@@ -55,10 +52,16 @@ def prepare_prior(settings: Settings, base: Base, seen: Intake, accelerator: Acc
             text = text_of(base, classes.captions, not live, cache_dir)
             batches = ClassBatches(seen.batches, classes)  # type: ignore[assignment]
     own = None
-    if asked.prior == "base" or settings.captions.caption_dropout or settings.objective.keeps_surroundings:
+    if keeps_base(settings):
         assert settings.base.precision is not None, "the trainer settles it"
-        own = _without_gradients(predictor(frozen_copy(base, settings.base.precision), kept, accelerator))
+        own = without_gradients(predictor(frozen_copy(base, settings.base.precision), kept, accelerator))
     return Prior(asked.prior, asked.prior_weight, batches, predictor(base, text, accelerator), own)
+
+
+def keeps_base(settings: Settings) -> bool:
+    """Whether a training step asks what the base itself predicts, for which a copy of it stays."""
+    dropout, around = settings.captions.caption_dropout, settings.objective.keeps_surroundings
+    return settings.prior.prior == "base" or bool(dropout) or around
 
 
 def _of_class(settings: Settings, seen: Intake, caption: str) -> str:
@@ -82,11 +85,3 @@ def _class_batches(settings: Settings, base: Base, seen: Intake, accelerator: Ac
         rank=accelerator.process_index,
         world=accelerator.num_processes,
     )
-
-
-def _without_gradients(predict: Predict) -> Predict:
-    @torch.no_grad()
-    def own(noised: Tensor, timesteps: Tensor, captions: Tensor, features: Tensor | None = None) -> Tensor:
-        return predict(noised, timesteps, captions)
-
-    return own

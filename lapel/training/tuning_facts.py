@@ -10,7 +10,7 @@ from lapel.training.facts import GarmentSettings
 
 if TYPE_CHECKING:
     from lapel.adapters.tuning_settings import TuningSettings
-    from lapel.training.settings import PriorSettings
+    from lapel.training.settings import PlanSettings, PriorSettings
 
 KIND = "dreambooth"
 """On the card."""
@@ -22,6 +22,7 @@ class Settings(GarmentSettings):
 
     tuning: TuningSettings
     prior: PriorSettings
+    plan: PlanSettings
 
     @property
     def learned(self) -> str:
@@ -39,6 +40,10 @@ class Settings(GarmentSettings):
                 "--text_encoder_learning_rate trains a text encoder, which --cache_text gives up: add "
                 "--cache_text false"
             )
+        if self.base.frozen_weights != "full":
+            findings.append(f"--frozen_weights {self.base.frozen_weights}: here all weights learn, and none is frozen")
+        if self.tuning.text_encoder and self.base.offload_text:
+            findings.append("--text_encoder_learning_rate trains what --offload_text keeps from the GPU: leave one out")
         if self.tuning.fused_backward:
             if self.optimizer.gradient_accumulation > 1:
                 findings.append("--fused_backward gives no gradients to accumulate: --gradient_accumulation 1")

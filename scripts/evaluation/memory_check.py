@@ -14,20 +14,21 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from evaluation.memory_table import BASES
+from evaluation.memory_table import BASES, with_changes
+from evaluation.planned import recipe_of, settings_of
 from evaluation.results import write_figures, write_table
-from lapel.training.facts import Settings
 
 if TYPE_CHECKING:
     from lapel.base.base import Base
+    from lapel.training.facts import AllSettings
 
 WITHIN = 0.03
 """The most that prediction and count may differ by, as a share of the count."""
 
 _CHECKED = {"checkpoint_blocks": ["down_blocks.0", "up_blocks.3"], "gradient_checkpointing": True}
+_UNCLIPPED = {"max_grad_norm": 0.0, "optimizer": "sgd"}
 CASES: tuple[dict[str, Any], ...] = (
     {"base": "sd15", "resolution": 256},
     {"base": "sd15", "resolution": 256, "rank": 4},
@@ -45,26 +46,28 @@ CASES: tuple[dict[str, Any], ...] = (
     {"base": "sd15", "resolution": 256, "blocks": ["unet", "text_encoder=4"], "cache_text": False},
     {"base": "sdxl", "resolution": 256, "frozen_weights": "nf4", "gradient_checkpointing": True},
     {"base": "sdxl", "resolution": 256, "gradient_checkpointing": True},
+    {"trainer": "dreambooth", "base": "sd15", "resolution": 256},
+    {"trainer": "dreambooth", "base": "sd15", "resolution": 256, "fused_backward": True, **_UNCLIPPED},
+    {"trainer": "garment_encoder", "base": "sd15", "resolution": 256},
 )
 
 
-def check(trainer: ModuleType, settings: Settings, output_dir: Path) -> None:
+def check(cache_dir: Path | None, output_dir: Path) -> None:
     """Run every case, and write `check.md` and `check.json`; cases that are there already are not run again.
 
     Raises:
         SystemExit: 1, where a prediction is off by more than `WITHIN`.
     """
     from lapel.training.encoding import cache_folder
-    from lapel.training.plan import Predictor, levers_of, lora_recipe
+    from lapel.training.plan import Predictor, levers_of
 
     path = output_dir / "check.json"
     found: list[dict[str, Any]] = json.loads(path.read_text("utf-8")) if path.is_file() else []
     for case in CASES:
         if any(one["case"] == case for one in found):
             continue
-        changed = with_case(settings, case)
-        recipe = lora_recipe(changed, trainer.denoising_loss)
-        predictor = Predictor(changed, recipe, "cpu", cache_folder(settings.run.cache_dir))
+        changed = settings_of_case(case)
+        predictor = Predictor(changed, recipe_of(changed), "cpu", cache_folder(cache_dir))
         predicted = predictor.step(levers_of(changed)).peak.total
         found.append({"case": case, "predicted": predicted, **_in_a_process(case)})
         write_figures(output_dir, "check", found)
@@ -74,14 +77,11 @@ def check(trainer: ModuleType, settings: Settings, output_dir: Path) -> None:
         raise SystemExit(1)
 
 
-def with_case(settings: Settings, case: dict[str, Any]) -> Settings:
-    """The settings with a case's changes, in bf16 and one photo a pass unless it says otherwise."""
+def settings_of_case(case: dict[str, Any]) -> Any:
+    """A case's settings, in bf16 and one photo a pass unless it says otherwise."""
+    (settings,) = settings_of(case.get("trainer", "lora"))
     changes = {"precision": "bf16", "batch_size": 1, **case, "base": BASES[case["base"]]}
-    parts = []
-    for part in settings.each():
-        names = [field.name for field in dataclasses.fields(part) if field.name in changes]
-        parts.append(dataclasses.replace(part, **{name: changes[name] for name in names}))
-    return type(settings)(*parts)
+    return with_changes(settings, **{name: value for name, value in changes.items() if name != "trainer"})
 
 
 def table_lines(found: list[dict[str, Any]]) -> Iterator[str]:
@@ -99,7 +99,7 @@ def _error(one: dict[str, Any]) -> float:
 
 
 def _words(name: str, value: Any) -> str:
-    if name == "base":
+    if name in ("base", "trainer"):
         return str(value)
     return f"{name} {' '.join(value) if isinstance(value, list) else str(value).lower()}"
 
@@ -114,38 +114,38 @@ def _in_a_process(case: dict[str, Any]) -> dict[str, int]:
 
 def _count(case: dict[str, Any]) -> dict[str, int]:
     """One case, for real: the peak of the second step's tensors, and of the process."""
-    from plan import load_trainer, plain_settings
-
     from lapel.training.objective import Objective
     from lapel.training.optimizer import make_optimizer
-    from lapel.training.plan import lora_recipe
     from lapel.training.plan.phases import Phases
 
-    trainer = load_trainer("lora")
-    settings = with_case(plain_settings(trainer), case)
-    recipe, live = lora_recipe(settings, trainer.denoising_loss), not settings.captions.cache_text
-    base, before = random_base(settings, live)
-    recipe.inject(base)
-    learned = [weight for model in base.models.values() for weight in model.parameters() if weight.requires_grad]
-    phases = Phases(base, learned, settings.photos.resolution or base.resolution, gpu=False)
-    optimizer, objective = (
-        make_optimizer(phases.trainable, settings.optimizer),
-        Objective(base.scheduler, settings.objective),
-    )
+    settings = settings_of_case(case)
+    recipe = recipe_of(settings)
+    base, before = random_base(settings, recipe.live_text, recipe.whole)
+    beside = recipe.inject(base)
+    side = recipe.resolution or base.resolution
+    phases = Phases(base, recipe, settings.base.precision, side, gpu=False, beside=beside)
+    optimizer = None if recipe.fused else make_optimizer(phases.trainable, settings.optimizer)
+    objective = Objective(base.scheduler, settings.objective)
     Path("/proc/self/clear_refs").write_text("5")  # the process's peak starts anew
-    step = phases.step(recipe, objective, settings.optimizer.batch_size, live, optimizer)
+    step = phases.step(objective, settings.optimizer.batch_size, optimizer)
     return {"counted": step.peak.total, "resident": _resident("VmHWM") - before}
 
 
-def random_base(settings: Settings, with_text: bool) -> tuple[Base, int]:
-    """A base of the settings' shape with random weights, and the bytes that the process held before them."""
+def random_base(settings: AllSettings, with_text: bool, whole: bool = False) -> tuple[Base, int]:
+    """A base of the settings' shape with random weights, and the bytes that the process held before them.
+
+    Args:
+        with_text: whether VAE and text encoders are needed.
+        whole: whether its own weights are to learn, in fp32.
+    """
     import torch
 
     from lapel.base.hollow import hollow_base
     from lapel.base.quantise import quantise
     from lapel.base.stand_in import fill
 
-    base, generator = hollow_base(settings.base, torch.device("cpu")), torch.Generator().manual_seed(0)
+    wanted = dataclasses.replace(settings.base, precision="fp32") if whole else settings.base
+    base, generator = hollow_base(wanted, torch.device("cpu")), torch.Generator().manual_seed(0)
     before = _resident("VmRSS")
     if not with_text:
         base.release_encoders()

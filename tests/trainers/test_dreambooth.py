@@ -74,7 +74,7 @@ KIND = ("--ema_decay", 0.9, "--cache_text", "false", "--text_encoder_learning_ra
 def finished(common: list[object], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The folder of a finished run, and what it printed."""
     folder = tmp_path_factory.mktemp("runs") / "unbroken"
-    sampled = ("--sample_every", 4, "--sample_steps", 1, "--extract_rank", 8)
+    sampled = ("--sample_every", 4, "--sample_steps", 1, "--extract_rank", 8, "--memory_budget", "9GB")
     out, _ = run(*common, *KIND, *sampled, "--output_dir", folder)
     return folder, out
 
@@ -97,6 +97,8 @@ def test_a_run_leaves_a_checkpoint_a_folder_and_a_lora(finished: tuple[Path, str
     assert names == exports | beside | told | {"samples", "checkpoints"}
     card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     assert (card["kind"], card["name"], card["class_word"]) == ("dreambooth", "red-dress", "dress")
+    assert {"encoding", "step", "sampling"} == card["plan"]["peaks"].keys()
+    assert card["plan"]["needed"] < card["plan"]["memory_budget"] == 9 * 10**9
     with safe_open(folder / "red-dress.safetensors", "pt") as file:
         assert file.metadata()["modelspec.trigger_phrase"] == "ohwx dress"
         assert file.metadata()["modelspec.thumbnail"].startswith("data:image/jpeg;base64,")
@@ -195,11 +197,12 @@ def test_contradictions_are_errors_at_the_start(flags: list[str], says: str, com
     assert all(line.startswith("error: ") for line in err.splitlines())
 
 
-def test_the_preset_loads() -> None:
+@pytest.mark.parametrize("preset", sorted(path.stem for path in (ROOT / "configs").glob("*dreambooth.yaml")))
+def test_every_preset_loads(preset: str) -> None:
     spec = importlib.util.spec_from_file_location("dreambooth", TRAINER)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    settings = read_settings("", *module.CLASSES, argv=["--config", "tiny-dreambooth", "--garment_dir", "somewhere"])
+    settings = read_settings("", *module.CLASSES, argv=["--config", preset, "--garment_dir", "somewhere"])
     by_name = {key: value for part in settings for key, value in vars(part).items()}
-    given = yaml.safe_load((ROOT / "configs" / "tiny-dreambooth.yaml").read_text(encoding="utf-8"))
+    given = yaml.safe_load((ROOT / "configs" / f"{preset}.yaml").read_text(encoding="utf-8"))
     assert given == {name: by_name[name] for name in given}

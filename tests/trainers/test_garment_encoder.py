@@ -66,7 +66,7 @@ def finished(common: list[object], tmp_path_factory: pytest.TempPathFactory) -> 
     """The folder of a finished run, and what it printed."""
     folder = tmp_path_factory.mktemp("runs") / "unbroken"
     samples = ("--sample_every", 4, "--sample_steps", 2, "--sample_garments", 2, "--sample_images", 1)
-    out, _ = train(*common, "--output_dir", folder, *samples)
+    out, _ = train(*common, "--output_dir", folder, *samples, "--memory_budget", "9GB")
     return folder, out
 
 
@@ -88,6 +88,8 @@ def test_a_run_leaves_files_card_and_samples(finished: tuple[Path, str]) -> None
     card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     assert (card["name"], card["kind"], card["family"]) == (STEM, "garment encoder", "sd15")
     assert (card["garments"], card["photos"], card["form"]) == (3, 18, "plus")
+    assert {"encoding", "step", "sampling"} == card["plan"]["peaks"].keys()
+    assert card["plan"]["needed"] < card["plan"]["memory_budget"] == 9 * 10**9
     assert "load_ip_adapter" in (folder / "README.md").read_text(encoding="utf-8")
     assert "3 garments, 18 photos" in out
     assert re.search(r"aligned +in the first 2 steps, with 18 descriptions", out)
@@ -218,9 +220,10 @@ def test_every_preset_loads(preset: Path) -> None:
     from lapel.adapters.encoder_settings import EncoderSettings
     from lapel.base.settings import BaseSettings
     from lapel.photos.catalogue import CatalogueSettings
-    from lapel.training.settings import ObjectiveSettings, OptimizerSettings, RunSettings
+    from lapel.training.settings import ObjectiveSettings, OptimizerSettings, PlanSettings, RunSettings
 
-    classes = (CatalogueSettings, BaseSettings, EncoderSettings, ObjectiveSettings, OptimizerSettings, RunSettings)
+    classes = (CatalogueSettings, BaseSettings, EncoderSettings, ObjectiveSettings)
+    classes += (OptimizerSettings, RunSettings, PlanSettings)
     settings = read_settings("", *classes, argv=["--config", preset.stem, "--catalogue", "wardrobe:9"])
     by_name = {key: value for part in settings for key, value in vars(part).items()}
     for name, value in yaml.safe_load(preset.read_text(encoding="utf-8")).items():

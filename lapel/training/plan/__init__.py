@@ -6,7 +6,7 @@ from lapel.training.plan.choose import Plan, plan
 from lapel.training.plan.levers import Levers, levers_of, with_levers
 from lapel.training.plan.phases import Peak, Recipe
 from lapel.training.plan.predict import Predictor
-from lapel.training.plan.recipes import lora_recipe
+from lapel.training.plan.recipes import dreambooth_recipe, encoder_recipe, lora_recipe
 from lapel.training.plan.run import plan_facts, plan_lines, plan_run
 
 __all__ = [
@@ -15,6 +15,8 @@ __all__ = [
     "Plan",
     "Predictor",
     "Recipe",
+    "dreambooth_recipe",
+    "encoder_recipe",
     "levers_of",
     "lora_recipe",
     "plan",

@@ -100,10 +100,11 @@ def smallest_levers(predictor: Predictor, levers: Levers) -> Levers:
     """Everything saved that can be."""
     *_, levers = _beside(predictor, levers)
     optimizer = "adamw8bit" if levers.optimizer == "adamw" else levers.optimizer
+    levers = dataclasses.replace(levers, checkpoint=("unet",), optimizer=optimizer)
+    if not predictor.may_split:
+        return levers
     passes = levers.batch_size * levers.gradient_accumulation
-    return dataclasses.replace(
-        levers, checkpoint=("unet",), batch_size=1, gradient_accumulation=passes, optimizer=optimizer
-    )
+    return dataclasses.replace(levers, batch_size=1, gradient_accumulation=passes)
 
 
 def _step(predictor: Predictor, levers: Levers, budget: int) -> tuple[Levers, float] | None:
@@ -116,7 +117,9 @@ def _step(predictor: Predictor, levers: Levers, budget: int) -> tuple[Levers, fl
     if predictor.needed([survey.peak]) <= budget:
         return levers, 0.0
     off = 1.0
-    for cost, one, guess in sorted(_candidates(levers, survey), key=lambda candidate: candidate[0]):
+    for cost, one, guess in sorted(
+        _candidates(levers, survey, predictor.may_split), key=lambda candidate: candidate[0]
+    ):
         estimate = predictor.needed([guess])
         if off * estimate > budget and one.checkpoint != ("unet",):
             continue
@@ -127,10 +130,11 @@ def _step(predictor: Predictor, levers: Levers, budget: int) -> tuple[Levers, fl
     return None
 
 
-def _candidates(levers: Levers, survey: Step) -> Iterator[tuple[float, Levers, Peak]]:
+def _candidates(levers: Levers, survey: Step, may_split: bool) -> Iterator[tuple[float, Levers, Peak]]:
     """Cost, levers, and about their peak: blocks checkpointed, those first that keep most for what they compute."""
     blocks = [] if levers.checkpoint else sorted(survey.blocks, key=lambda block: block.share / max(1, block.kept))
-    sizes = [size for size in range(levers.batch_size, 0, -1) if levers.batch_size % size == 0]
+    least = 1 if may_split else levers.batch_size
+    sizes = [size for size in range(levers.batch_size, least - 1, -1) if levers.batch_size % size == 0]
     optimizers = dict.fromkeys([levers.optimizer, "adamw8bit" if levers.optimizer == "adamw" else levers.optimizer])
     for count in range(len(blocks) + 1):
         covered = blocks[:count]

@@ -16,7 +16,7 @@ from lapel.base.settings import BaseSettings
 from lapel.base.single_file import open_single_file
 
 if TYPE_CHECKING:
-    from lapel.training.facts import Settings
+    from lapel.training.facts import AllSettings
 
 _LIBRARIES = ("torch", "diffusers", "transformers", "peft", "bitsandbytes", "accelerate")
 _ROOMS = ("base", "adapters", "training")
@@ -24,13 +24,12 @@ _SHAPING = ("base", "revision", "vae", "clip_skip", "precision")
 """The settings of a base that its shapes depend on, beside those that a plan chooses."""
 
 
-def content_key(settings: Settings, *matters: Any) -> str:
+def content_key(settings: AllSettings, *matters: Any) -> str:
     """The name of a prediction: the same only where everything is the same that it is made from."""
     base = dataclasses.asdict(settings.base)
     facts = {
         "base": {name: base[name] for name in _SHAPING},
         "shape": _shape(settings.base),
-        "resolution": settings.photos.resolution,
         "matters": matters,
         "versions": {library: version(library) for library in _LIBRARIES},
         "code": _code(),

@@ -10,9 +10,9 @@ from lapel.base.settings import FrozenWeights
 from lapel.training.settings import OptimizerName
 
 if TYPE_CHECKING:
-    from lapel.training.facts import Settings
+    from lapel.training.facts import AllSettings
 
-    AnySettings = TypeVar("AnySettings", bound=Settings)
+    SomeSettings = TypeVar("SomeSettings", bound=AllSettings)
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Levers:
     offload_text: bool
 
 
-def levers_of(settings: Settings) -> Levers:
+def levers_of(settings: AllSettings) -> Levers:
     """As the settings have them."""
     base, optimizer = settings.base, settings.optimizer
     return Levers(
@@ -47,7 +47,7 @@ def levers_of(settings: Settings) -> Levers:
     )
 
 
-def with_levers(settings: AnySettings, levers: Levers) -> AnySettings:
+def with_levers(settings: SomeSettings, levers: Levers) -> SomeSettings:
     """The settings with these levers; nothing else of them changes."""
     base = dataclasses.replace(
         settings.base,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import torch
 
 from lapel.base.hollow import hollow_base, hollow_resolution
-from lapel.base.load import compute_as_settled
+from lapel.base.load import save_as_settled, usual_precision
 from lapel.base.quantise import quantise
 from lapel.base.settings import FrozenWeights
 from lapel.files import written_whole
@@ -23,7 +23,7 @@ from lapel.training.plan.phases import Block, Peak, Phases, Recipe, Step, state_
 from lapel.training.plan.shadow import cast_shadow
 
 if TYPE_CHECKING:
-    from lapel.training.facts import Settings
+    from lapel.training.facts import AllSettings
 
 Found = TypeVar("Found", Peak, Step)
 DeviceType = Literal["cuda", "cpu"]
@@ -44,7 +44,7 @@ class Predictor:
         cache_dir: where predictions are kept, by everything that they depend on.
     """
 
-    def __init__(self, settings: Settings, recipe: Recipe, device: DeviceType, cache_dir: Path) -> None:
+    def __init__(self, settings: AllSettings, recipe: Recipe, device: DeviceType, cache_dir: Path) -> None:
         self.settings, self.recipe, self.device = settings, recipe, device
         self.folder = cache_dir / "plans"
         self._models: dict[FrozenWeights, _Model] = {}
@@ -59,11 +59,6 @@ class Predictor:
         """Whether the run draws anything."""
         return bool(self.settings.run.sample_every and self.settings.run.sample_prompts)
 
-    @property
-    def live_text(self) -> bool:
-        """Whether captions are encoded in every step."""
-        return not self.settings.captions.cache_text
-
     def encoding(self, levers: Levers) -> Peak:
         """Of photos to latents, and captions to embeddings."""
         matters = (levers.frozen_weights, levers.vae_tile, levers.offload_text)
@@ -74,17 +69,10 @@ class Predictor:
 
         def compute() -> Step:
             model = self._model(levers)
-            step = functools.partial(
-                Phases.step,
-                recipe=self.recipe,
-                objective=model.objective,
-                batch_size=levers.batch_size,
-                live_text=self.live_text,
-            )
-            return model.run(step)
+            return model.run(functools.partial(Phases.step, objective=model.objective, batch_size=levers.batch_size))
 
-        matters = (levers.frozen_weights, levers.checkpoint, levers.batch_size, self.live_text)
-        step = self._remembered("step", (*matters, self.live_text and levers.offload_text), compute)
+        matters = (levers.frozen_weights, levers.checkpoint, levers.batch_size)
+        step = self._remembered("step", (*matters, self.recipe.live_text and levers.offload_text), compute)
         return dataclasses.replace(step, peak=self._with_states(step.peak, levers))
 
     def sampling(self, levers: Levers) -> Peak:
@@ -98,17 +86,22 @@ class Predictor:
     @property
     def may_offload_text(self) -> bool:
         """Whether it saves memory of the device, and leaves nothing out of it that learns."""
-        return self.device == "cuda" and not self.live_text
+        return self.device == "cuda" and not self.recipe.live_text
+
+    @property
+    def may_split(self) -> bool:
+        """Whether the photos of a step may pass one after the other."""
+        return not self.recipe.fused
 
     @functools.cached_property
     def side(self) -> int:
         """Of the pictures, in pixels."""
-        return self.settings.photos.resolution or hollow_resolution(self.settings.base)
+        return self.recipe.resolution or hollow_resolution(self.settings.base)
 
     @property
     def _pictures(self) -> int:
         run = self.settings.run
-        return run.sample_images * len(run.sample_prompts)
+        return run.sample_images * len(run.sample_prompts) * self.recipe.shown
 
     def needed(self, peaks: Iterable[Peak]) -> int:
         """Bytes of the device that phases with these peaks take, allowances included."""
@@ -129,7 +122,9 @@ class Predictor:
         return model
 
     def _remembered(self, phase: str, matters: tuple[Any, ...], compute: Callable[[], Found]) -> Found:
-        key = content_key(self.settings, self.recipe.name, self.device, phase, *matters)
+        functions = ("inject", "loss", "batch")
+        recipe = {name: value for name, value in vars(self.recipe).items() if name not in functions}
+        key = content_key(self.settings, recipe, self.device, phase, *matters)
         path = self.folder / f"{key}.json"
         if path.is_file():
             return _read(json.loads(path.read_text(encoding="utf-8")))
@@ -141,34 +136,35 @@ class Predictor:
 
 def _read(facts: dict[str, Any]) -> Any:
     if "blocks" in facts:
-        return Step(Peak(**facts["peak"]), tuple(Block(**block) for block in facts["blocks"]))
+        return Step(Peak(**facts["peak"]), tuple(Block(**block) for block in facts["blocks"]), facts["flops"])
     return Peak(**facts)
 
 
 class _Model:
     """A base of shadows, with what is learned in it."""
 
-    def __init__(self, settings: Settings, recipe: Recipe, device: DeviceType, levers: Levers, side: int) -> None:
+    def __init__(self, settings: AllSettings, recipe: Recipe, device: DeviceType, levers: Levers, side: int) -> None:
         self.device = torch.device(device)
-        self.base = base = hollow_base(with_levers(settings, levers).base, self.device)
+        wanted = with_levers(settings, levers).base
+        precision = wanted.precision or usual_precision(wanted.base, self.device)
+        loaded = dataclasses.replace(wanted, precision="fp32") if recipe.whole else wanted
+        self.base = base = hollow_base(loaded, self.device)
         if levers.frozen_weights != "full":
             quantise(base.unet, levers.frozen_weights, "meta")
-        recipe.inject(base)
+        beside = recipe.inject(base)
         self.objective = Objective(base.scheduler, settings.objective)
-        self.mode = cast_shadow(base)
+        self.mode = cast_shadow(base.unet, base.vae, *base.text_encoders, *([beside.unet] if beside else []))
         with self.mode:
-            learned = [
-                weight for model in base.models.values() for weight in model.parameters() if weight.requires_grad
-            ]
-            self.phases = Phases(base, learned, side, gpu=device == "cuda")
+            self.phases = Phases(base, recipe, precision, side, gpu=device == "cuda", beside=beside)
 
-    def compute_as(self, settings: Settings) -> None:
+    def compute_as(self, settings: AllSettings) -> None:
         """Set checkpointing, the VAE's pieces, and where the text encoders are."""
         unet, vae = self.base.unet, self.base.vae
         unet.disable_gradient_checkpointing()
         vae.use_tiling = False
-        compute_as_settled(unet, vae, settings.base, self.device)
+        save_as_settled(unet, vae, settings.base)
         for encoder in self.base.text_encoders:
+            encoder.train(self.phases.recipe.whole)
             if settings.base.gradient_checkpointing and any(weight.requires_grad for weight in encoder.parameters()):
                 encoder.gradient_checkpointing_enable({"use_reentrant": False})
             else:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
-from lapel.adapters.settings import quantisable
 from lapel.training.encoding import cache_folder
 from lapel.training.facts import table_lines
 from lapel.training.plan.choose import Plan, plan
@@ -17,13 +16,15 @@ from lapel.training.plan.phases import Recipe
 from lapel.training.plan.predict import CONTEXT, SLACK, DeviceType, Predictor
 
 if TYPE_CHECKING:
-    from lapel.training.facts import Settings
+    from lapel.training.facts import AllSettings
+
+    SomeSettings = TypeVar("SomeSettings", bound=AllSettings)
 
 OFF = 0.1
 """The difference of prediction and run, as a share of the run, from which on it is worth a word."""
 
 
-def plan_run(settings: Settings, recipe: Recipe, device: torch.device) -> tuple[Settings, Plan | None]:
+def plan_run(settings: SomeSettings, recipe: Recipe, device: torch.device) -> tuple[SomeSettings, Plan | None]:
     """The settings with which the run keeps its budget, and the plan of that; told by the first process.
 
     Without a budget the settings stay, and a run on a GPU is predicted all the same, to be held against.
@@ -42,7 +43,7 @@ def plan_run(settings: Settings, recipe: Recipe, device: torch.device) -> tuple[
         kind: DeviceType = "cuda" if device.type == "cuda" else "cpu"
         predictor = Predictor(settings, recipe, kind, cache_folder(settings.run.cache_dir))
         given = levers_of(settings)
-        made = plan(predictor, given, budget, quantisable(settings.adapter.kind))
+        made = plan(predictor, given, budget, recipe.quantisable)
     if state.is_main_process and budget is not None:
         print("\n".join(plan_lines(made, given, kind)), flush=True)
     return with_levers(settings, made.levers), made

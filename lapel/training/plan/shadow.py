@@ -11,25 +11,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lapel.base.base import DTYPES, Base
+from lapel.base.base import DTYPES
 from lapel.base.quantise import quantised_layers, statistics
 from lapel.base.settings import Precision
 
 
-def cast_shadow(base: Base) -> AbstractContextManager[Any]:
-    """Put fake tensors in the place of a hollow base's, in its shapes and precisions.
+def cast_shadow(*models: Any) -> AbstractContextManager[Any]:
+    """Put fake tensors in the place of hollow models', in their shapes and precisions.
 
     They say that they lie on a CPU, whatever is planned for: without a GPU's driver, torch 2.14 has no backward pass of
     tensors on a fake one. Where a GPU goes another way, `as_on_gpu` does too.
 
     Returns:
-        The mode in which the base computes from then on; it can be entered again and again.
+        The mode in which the models compute from then on; it can be entered again and again.
     """
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     mode = FakeTensorMode(allow_non_fake_inputs=True)
     with mode:
-        for model in (base.unet, base.vae, *base.text_encoders):
+        for model in models:
             # Before the weights, which carry some of them as attributes.
             for place, name in list(statistics(model)):
                 tensor = getattr(place, name)

@@ -23,8 +23,8 @@ class Machine:
 
     side, sampled, may_offload_text = 512, True, True
 
-    def __init__(self) -> None:
-        self.steps = 0
+    def __init__(self, may_split: bool = True) -> None:
+        self.steps, self.may_split = 0, may_split
 
     def encoding(self, levers: Levers) -> Peak:
         text = 0 if levers.offload_text else 200
@@ -95,3 +95,13 @@ def test_fewer_bits_come_only_when_nothing_else_helps(weights: Any) -> None:
 def test_a_budget_that_nothing_keeps_is_refused_with_the_nearest_that_holds() -> None:
     with pytest.raises(UserError, match=r"does not fit.*nearest budget that holds is 0.1GB"):
         chosen(100)
+
+
+def test_a_step_that_cannot_be_split_is_not() -> None:
+    whole = Machine(may_split=False)
+    smallest = smallest_levers(whole, GIVEN)  # type: ignore[arg-type]
+    assert (smallest.batch_size, smallest.gradient_accumulation) == (4, 1)
+    least = whole.needed(whole.peaks(smallest).values())
+    assert plan(whole, GIVEN, least, ("full",)).levers.batch_size == 4  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="does not fit"):
+        plan(whole, GIVEN, least - 1, ("full",))  # type: ignore[arg-type]

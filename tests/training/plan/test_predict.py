@@ -3,38 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
 
 from lapel.adapters.fuse import load_fused_base
-from lapel.adapters.settings import AdapterSettings
-from lapel.base.settings import BaseSettings
-from lapel.photos import PhotoSettings
-from lapel.training.facts import Settings
 from lapel.training.objective import Objective
 from lapel.training.optimizer import Trainable, make_optimizer
-from lapel.training.plan import Predictor, levers_of, lora_recipe
-from lapel.training.plan.phases import Phases, state_bytes
-from lapel.training.settings import (
-    CaptionSettings,
-    ChoiceSettings,
-    GarmentObjectiveSettings,
-    InversionSettings,
-    OptimizerSettings,
-    PlanSettings,
-    RunSettings,
-    StrengthSettings,
-)
+from lapel.training.plan import Predictor, levers_of
+from lapel.training.plan.phases import Phases, Recipe, state_bytes
+from lapel.training.settings import OptimizerSettings
 
-ROOT = Path(__file__).resolve().parents[3]
-
-MakeSettings = Callable[..., Settings]
+Make = Callable[..., Any]
 
 
 def slow(**changes: Any) -> Any:
@@ -42,50 +25,17 @@ def slow(**changes: Any) -> Any:
     return pytest.param(changes, marks=pytest.mark.slow)
 
 
-@pytest.fixture(scope="module")
-def trainer() -> ModuleType:
-    """The trainer's program, whose loss is planned."""
-    spec = importlib.util.spec_from_file_location("trainer_lora", ROOT / "trainers" / "lora.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture
-def make(tmp_path: Path) -> MakeSettings:
-    """Settings of a run, with changes by the names of their fields."""
-
-    def settings(**changes: Any) -> Settings:
-        parts = [PhotoSettings(tmp_path), BaseSettings(), GarmentObjectiveSettings()]
-        parts += [CaptionSettings(), OptimizerSettings(), RunSettings(), ChoiceSettings(), InversionSettings()]
-        parts += [AdapterSettings(), StrengthSettings(), PlanSettings()]
-        changed = []
-        for part in parts:
-            own = {
-                name: changes.pop(name)
-                for name in [field.name for field in dataclasses.fields(part)]
-                if name in changes
-            }
-            changed.append(dataclasses.replace(part, **own))
-        assert not changes
-        return Settings(*changed)
-
-    return settings
-
-
-def counted(settings: Settings, trainer: ModuleType) -> dict[str, int]:
+def counted(settings: Any, recipe: Recipe) -> dict[str, int]:
     """The peaks of a real training: real weights, real optimizer, a second step."""
-    recipe = lora_recipe(settings, trainer.denoising_loss)
-    base = load_fused_base(settings.base)
-    recipe.inject(base)
-    learned = [weight for model in base.models.values() for weight in model.parameters() if weight.requires_grad]
-    phases = Phases(base, learned, settings.photos.resolution or base.resolution, gpu=False)
-    optimizer = make_optimizer(phases.trainable, settings.optimizer)
-    live = not settings.captions.cache_text
+    wanted = dataclasses.replace(settings.base, precision="fp32") if recipe.whole else settings.base
+    base = load_fused_base(wanted)
+    beside = recipe.inject(base)
+    side = recipe.resolution or base.resolution
+    phases = Phases(base, recipe, settings.base.precision, side, gpu=False, beside=beside)
+    optimizer = None if recipe.fused else make_optimizer(phases.trainable, settings.optimizer)
     objective = Objective(base.scheduler, settings.objective)
     encoding = phases.encoding().total
-    step = phases.step(recipe, objective, settings.optimizer.batch_size, live, optimizer).peak.total
+    step = phases.step(objective, settings.optimizer.batch_size, optimizer).peak.total
     return {"encoding": encoding, "step": step, "sampling": phases.sampling(1, optimizer).total}
 
 
@@ -99,14 +49,22 @@ def counted(settings: Settings, trainer: ModuleType) -> dict[str, int]:
         slow(kind="dora", optimizer="adamw", convolutions=True),
         slow(blocks=["unet", "text_encoder=4"], cache_text=False, optimizer="lion8bit"),
         slow(frozen_weights="int8", vae_tile=64),
+        slow(trainer="dreambooth", batch_size=2),
+        slow(trainer="dreambooth", batch_size=2, prior="none", caption_dropout=0.0, outside="photo", ema_decay=0.9),
+        slow(trainer="dreambooth", prior="class_images", text_encoder_learning_rate=[1e-6], cache_text=False),
+        {"trainer": "dreambooth", "fused_backward": True, "max_grad_norm": 0.0, "optimizer": "sgd", "batch_size": 1},
+        {"trainer": "garment_encoder", "batch_size": 2, "gradient_checkpointing": True},
+        slow(trainer="garment_encoder", form="plain", precision="fp32"),
+        slow(trainer="garment_encoder", frozen_weights="nf4", batch_size=2),
     ],
     ids=str,
 )
-def test_predicted_is_counted(changes: dict[str, Any], make: MakeSettings, trainer: ModuleType, tmp_path: Path) -> None:
+def test_predicted_is_counted(changes: dict[str, Any], make: Make, planned: Any, tmp_path: Path) -> None:
     settings = make(**{"precision": "bf16", **changes})
-    predictor = Predictor(settings, lora_recipe(settings, trainer.denoising_loss), "cpu", tmp_path)
+    recipe = planned.recipe_of(settings)
+    predictor = Predictor(settings, recipe, "cpu", tmp_path)
     predicted = {name: peak.total for name, peak in predictor.peaks(levers_of(settings)).items()}
-    found = counted(settings, trainer)
+    found = counted(settings, recipe)
     assert predicted == {name: pytest.approx(found[name], rel=0.03) for name in found}
 
 
