@@ -45,7 +45,7 @@ class Method:
     def identity(self) -> dict[str, str]:
         """What its figures depend on beside the exam."""
         if self.training is not None:
-            return {"training": self.training.text, "preset": self.training.preset}
+            return {"training": self.training.text, "settings": self.training.digest}
         return {"encoder": sha256(encoder_file(self.encoder))} if self.encoder else {}
 
 

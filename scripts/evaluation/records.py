@@ -74,8 +74,8 @@ class Records:
 
 
 def _is_current(identity: dict[str, str]) -> bool:
-    """Whether the preset of a training is still what it was then."""
-    return "training" not in identity or Training.of(identity["training"]).preset == identity["preset"]
+    """Whether the settings of a training are still what they were then, its preset's among them."""
+    return "training" not in identity or Training.of(identity["training"]).digest == identity["settings"]
 
 
 def _rounded(value: Any) -> Any:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import hashlib
 import json
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import yaml
+from plan import load_trainer
 
 from lapel.errors import UserError
-from lapel.files import sha256, written_whole
+from lapel.files import written_whole
+from lapel.settings import read_settings
 
 if TYPE_CHECKING:
     from lapel.wardrobe import Garment
@@ -34,25 +37,23 @@ _LETTERED = 5
 
 @dataclass(frozen=True)
 class Program:
-    """A trainer, the preset that it takes where it is given none, and what every trial tells it beside."""
+    """The preset that a trainer takes where it is given none, and what every trial tells it beside."""
 
-    file: str
     preset: str
     flags: tuple[str, ...]
 
 
 PROGRAMS = {
     # A checkpoint of the last step is all that shows it where an earlier one is exported.
-    "lora": Program("trainers/lora.py", "tiny", ("--tracker", "none", "--checkpoint_every", "1000000")),
-    "dreambooth": Program(
-        "trainers/dreambooth.py", "tiny-dreambooth", ("--tracker", "none", "--checkpoint_every", "0")
-    ),
+    "lora": Program("tiny", ("--tracker", "none", "--checkpoint_every", "1000000")),
+    "dreambooth": Program("tiny-dreambooth", ("--tracker", "none", "--checkpoint_every", "0")),
 }
+"""By the name of the trainer."""
 
 
 @dataclass(frozen=True)
 class Training:
-    """A trainer with some settings other than its preset's; what the preset says is left out, so that one is one."""
+    """A trainer with some settings; those that it would have anyway are left out, so that one training is one."""
 
     program: str
     """Of `PROGRAMS`."""
@@ -64,16 +65,21 @@ class Training:
         """Out of `lora`, or `lora:rank=8,blocks=unet text_encoder`.
 
         Raises:
-            UserError: another program, or what is no setting and value.
+            UserError: another program, or settings that it refuses.
         """
         program, _, rest = text.partition(":")
-        settings = tuple(part.strip() for part in rest.split(",")) if rest else ()
+        settings: tuple[str, ...] = tuple(part.strip() for part in rest.split(",")) if rest else ()
         if program not in PROGRAMS:
             raise UserError(f"{text}: no such training; give {' or '.join(PROGRAMS)}, such as lora:rank=8")
         if wrong := [part for part in settings if not re.fullmatch(r"\w+=.*", part)]:
             raise UserError(f"{text}: {wrong[0] or 'nothing'} is no setting; give name=value")
-        preset = yaml.safe_load(_preset(program).read_text(encoding="utf-8"))
-        return Training(program, tuple(part for part in settings if not _is_said(part, preset)))
+        whole = _settled(program, settings)
+        for said in settings:
+            others = tuple(part for part in settings if part != said)
+            # Without a part the others may be refused: it is then no default.
+            with contextlib.suppress(UserError):
+                settings = others if _settled(program, others) == whole else settings
+        return Training(program, settings)
 
     @property
     def text(self) -> str:
@@ -94,28 +100,30 @@ class Training:
     @property
     def command(self) -> list[str]:
         """The trainer and its flags, without the garment and the run folder."""
-        program = PROGRAMS[self.program]
-        pairs = (part.partition("=") for part in self.settings)
-        return [
-            program.file,
-            *program.flags,
-            *(word for name, _, value in pairs for word in (f"--{name}", *value.split())),
-        ]
+        return [f"trainers/{self.program}.py", *_flags(self.program, self.settings)]
 
     @property
-    def preset(self) -> str:
-        """SHA-256 of the preset that its settings are beside."""
-        return sha256(_preset(self.program))
+    def digest(self) -> str:
+        """SHA-256 of all its settings, those of the preset and the trainer's defaults among them."""
+        return hashlib.sha256(_settled(self.program, self.settings).encode()).hexdigest()
 
 
-def _preset(program: str) -> Path:
-    return ROOT / "configs" / f"{PROGRAMS[program].preset}.yaml"
+def _flags(program: str, settings: tuple[str, ...]) -> list[str]:
+    pairs = (part.partition("=") for part in settings)
+    own = [word for name, _, value in pairs for word in (f"--{name}", *value.split())]
+    return [*PROGRAMS[program].flags, *own]
 
 
-def _is_said(setting: str, preset: Mapping[str, Any]) -> bool:
-    """Whether a preset says the same."""
-    name, _, value = setting.partition("=")
-    return name in preset and yaml.safe_load(value) == preset[name]
+@functools.cache
+def _settled(program: str, settings: tuple[str, ...]) -> str:
+    """Every setting that a trainer would go by, as JSON.
+
+    Raises:
+        UserError: it refuses them.
+    """
+    trainer = load_trainer(program)
+    argv = ["--config", PROGRAMS[program].preset, "--garment_dir", ".", *_flags(program, settings)]
+    return json.dumps(trainer.Settings(*read_settings("", *trainer.CLASSES, argv=argv)).flat())
 
 
 def sample_garments(count: int, seed: int) -> list[Garment]:
@@ -161,7 +169,7 @@ def train(training: Training, garment_dir: Path, root: Path) -> Path:
     """
     run = (root / garment_dir.name / training.name).resolve()
     where = ["--garment_dir", str(garment_dir.resolve()), "--output_dir", str(run)]
-    record = {"command": [*training.command, *where], "preset": training.preset}
+    record = {"command": [*training.command, *where], "settings": training.digest}
     told, log = run / TRIAL, run.with_suffix(".log")
     if told.is_file() and json.loads(told.read_text(encoding="utf-8")) == record:
         return run

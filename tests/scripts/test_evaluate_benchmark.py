@@ -25,6 +25,8 @@ from lapel.wardrobe.vocabulary import PRINT_WORDS
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
+import plan
+
 from evaluation import trials
 from evaluation.benchmark import COLUMNS, BenchmarkSettings, cell, in_order, measure_benchmark, table_lines, table_row
 from evaluation.methods import Method, method_named, registry
@@ -54,7 +56,7 @@ def test_garments_are_held_out_of_all_kinds_and_the_first_are_the_same_for_every
 def test_a_training_is_the_same_however_the_preset_is_spelt() -> None:
     preset = yaml.safe_load((trials.ROOT / "configs" / "tiny.yaml").read_text(encoding="utf-8"))
     plain = Training.of("lora")
-    assert Training.of(f"lora:rank={preset['rank']},steps={preset['steps']}") == plain
+    assert Training.of(f"lora:rank={preset['rank']},steps={preset['steps']},outside_weight=0.3") == plain
     assert plain.with_steps(preset["steps"]) == plain.with_steps(None) == plain
     other = Training.of("lora:rank=3,blocks=unet text_encoder,cache_text=false")
     flags = ["--rank", "3", "--blocks", "unet", "text_encoder", "--cache_text", "false"]
@@ -72,6 +74,9 @@ def test_methods_that_nobody_knows_are_refused(tmp_path: Path) -> None:
         ("locom", "did you mean locon"),
         ("encoder:nowhere.safetensors", "no such file"),
         ("lora:rank", "rank is no setting"),
+        ("lora:rnk=8", "nearest is --rank"),
+        ("lora:rank=none", "--rank"),
+        ("lora:blocks=unet text_encoder", "--cache_text false"),
     ):
         with pytest.raises(UserError, match=said):
             settings_of(tmp_path, methods=["base", text])
@@ -79,30 +84,48 @@ def test_methods_that_nobody_knows_are_refused(tmp_path: Path) -> None:
         settings_of(tmp_path, images=0)
 
 
+TOY = """
+import dataclasses, pathlib, sys
+
+@dataclasses.dataclass
+class Toy:
+    garment_dir: str
+    rank: int = 2
+    steps: int = 3
+
+class Settings:
+    def __init__(self, toy): self.toy = toy
+    def flat(self): return dataclasses.asdict(self.toy)
+
+CLASSES = (Toy,)
+if __name__ == "__main__":
+    run = pathlib.Path(sys.argv[sys.argv.index("--output_dir") + 1])
+    run.mkdir(parents=True, exist_ok=True)
+    with (run / "runs").open("a") as file: file.write("x")
+    sys.exit(sys.argv[sys.argv.index("--rank") + 1] == "0")
+"""
+"""A trainer that writes down how often it ran, and fails at rank 0."""
+
+
 def test_a_training_that_failed_names_its_log_and_one_that_ended_is_not_run_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "configs").mkdir()
-    preset = tmp_path / "configs" / "none.yaml"
+    (tmp_path / "trainers").mkdir()
+    preset = tmp_path / "toy.yaml"
     preset.write_text("rank: 4\n", encoding="utf-8")
-    (tmp_path / "trainer.py").write_text(
-        "import pathlib, sys\n"
-        "run = pathlib.Path(sys.argv[sys.argv.index('--output_dir') + 1])\n"
-        "run.mkdir(parents=True, exist_ok=True)\n"
-        "with (run / 'runs').open('a') as file: file.write('x')\n"
-        "sys.exit('--fail' in sys.argv)\n",
-        encoding="utf-8",
-    )
-    monkeypatch.setattr(trials, "ROOT", tmp_path)
-    monkeypatch.setitem(trials.PROGRAMS, "toy", trials.Program("trainer.py", "none", ()))
+    (tmp_path / "trainers" / "toy.py").write_text(TOY, encoding="utf-8")
+    for module in (trials, plan):
+        monkeypatch.setattr(module, "ROOT", tmp_path)
+    monkeypatch.setitem(trials.PROGRAMS, "toy", trials.Program(str(preset), ()))
     run = trials.train(Training.of("toy:rank=8"), tmp_path / "shirt", tmp_path)
     assert trials.train(Training.of("toy:rank=8"), tmp_path / "shirt", tmp_path) == run
     assert (run / "runs").read_text() == "x"
-    preset.write_text("rank: 5\n", encoding="utf-8")
+    preset.write_text("steps: 5\n", encoding="utf-8")
+    trials._settled.cache_clear()
     trials.train(Training.of("toy:rank=8"), tmp_path / "shirt", tmp_path)
     assert (run / "runs").read_text() == "xx"
-    with pytest.raises(UserError, match=r"toy-fail=1\.log: the training of shirt failed"):
-        trials.train(Training.of("toy:fail=1"), tmp_path / "shirt", tmp_path)
+    with pytest.raises(UserError, match=r"toy-rank=0\.log: the training of shirt failed"):
+        trials.train(Training.of("toy:rank=0"), tmp_path / "shirt", tmp_path)
 
 
 def test_a_swap_is_the_same_person_and_painting_leaves_everything_else_as_it_was() -> None:
@@ -178,7 +201,9 @@ def test_what_is_known_is_read_back_unless_it_was_made_otherwise(tmp_path: Path)
     assert Records(dataclasses.replace(settings, images=2)).read(one, lora, whole=False) is None
     (path,) = settings.results_dir.rglob("*.json")
     record = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps({**record, "method": {**record["method"], "preset": "of yesterday"}}), encoding="utf-8")
+    path.write_text(
+        json.dumps({**record, "method": {**record["method"], "settings": "of yesterday"}}), encoding="utf-8"
+    )
     assert records.read(one, lora, whole=True) is None
     assert records.rows([one]) == {}
     path.write_text("{", encoding="utf-8")
