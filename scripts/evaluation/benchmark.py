@@ -53,9 +53,9 @@ def measure_benchmark(settings: BenchmarkSettings) -> None:
     for number, garment in enumerate(examiner.garments, start=1):
         for method in methods:
             examiner.figures(garment, method)
-        records = examiner.records.rows(examiner.garments[:number])
+        records = in_order(examiner.records.rows(examiner.garments[:number]))
         write_sheet(examiner, garment, {name: title for name, (title, _) in records.items()})
-        rows = [table_row(title, figures) for title, figures in in_order(records)]
+        rows = [table_row(title, figures) for title, figures in records.values()]
         measured = {"garments": number, "untouched": untouched(records), "rows": rows}
         write_figures(settings.output_dir, "benchmark", measured)
     write_table(settings.output_dir, "benchmark", table_lines(measured))
@@ -94,11 +94,15 @@ COLUMNS = (
 )
 
 
-def in_order(records: Mapping[str, tuple[str, list[dict[str, Any]]]]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Titles and figures of all methods: what is no registered one before the real photos, which come last."""
-    order = [method.name for method in registry().values()]
-    last = len(order) - 1
-    yield from (records[name] for name in sorted(records, key=lambda n: order.index(n) if n in order else last - 0.5))
+Rows = Mapping[str, tuple[str, list[dict[str, Any]]]]
+"""Title and figures of methods by name, as `Records.rows` gives them."""
+
+
+def in_order(records: Rows) -> Rows:
+    """The registry's order; what is not of it comes before the real photos, which are last."""
+    methods = [method.title for method in registry().values()]
+    place = {title: number for number, title in enumerate(methods)}
+    return dict(sorted(records.items(), key=lambda row: place.get(row[1][0], len(methods) - 1.5)))
 
 
 def table_row(title: str, figures: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -112,7 +116,7 @@ def table_row(title: str, figures: Sequence[Mapping[str, Any]]) -> dict[str, Any
     return row
 
 
-def untouched(records: Mapping[str, tuple[str, list[dict[str, Any]]]]) -> dict[str, float]:
+def untouched(records: Rows) -> dict[str, float]:
     """What swaps measure where the person is left in the other colourway: the same of every method."""
     _, figures = next(iter(records.values()))
     return {name: interval([one[name] for one in figures])[0] for name in ("before_ssim", "before_colour")}
