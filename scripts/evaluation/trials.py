@@ -18,6 +18,7 @@ from plan import load_trainer
 from lapel.errors import UserError
 from lapel.files import written_whole
 from lapel.settings import read_settings
+from lapel.training.settings import with_preset
 
 if TYPE_CHECKING:
     from lapel.wardrobe import Garment
@@ -122,7 +123,7 @@ def _settled(program: str, settings: tuple[str, ...]) -> str:
         UserError: it refuses them.
     """
     trainer = load_trainer(program)
-    argv = ["--config", PROGRAMS[program].preset, "--garment_dir", ".", *_flags(program, settings)]
+    argv = with_preset(["--garment_dir", ".", *_flags(program, settings)], PROGRAMS[program].preset)
     return json.dumps(trainer.Settings(*read_settings("", *trainer.CLASSES, argv=argv)).flat())
 
 
