@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 import time
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from evaluation.records import Records
 from evaluation.swap import SIZE
 from evaluation.trials import name_of, sample_garments
 from lapel.base.find import TINY_FOLDER
+from lapel.errors import UserError
 from lapel.files import written_whole
 
 if TYPE_CHECKING:
@@ -35,12 +37,17 @@ class Examiner:
     Args:
         methods: in the order in which they are taken, garment by garment.
         whole: whether the whole exam is taken, or the scenes alone.
+
+    Raises:
+        UserError: printed words are to be read, and the extra for that is missing.
     """
 
     def __init__(self, settings: ExamSettings, methods: Sequence[Method], whole: bool) -> None:
         self.settings, self.methods, self.whole = settings, methods, whole
         self.records = Records(settings)
         self.garments = sample_garments(settings.garments, settings.seed)
+        if settings.text:
+            require_reader(self.garments)
         self._tower: ImageTower | None = None
         self._exam: Exam | None = None
         self._took: list[float] = []
@@ -101,3 +108,16 @@ class Examiner:
         where = f"garment {number} of {len(self.garments)}, {garment.words()}, {method.title}"
         line = f"{where}: score {figures['score']:.3f}; about {minutes // 60}:{minutes % 60:02d} h left"
         print(line, file=sys.stderr, flush=True)
+
+
+def require_reader(garments: Sequence[Garment]) -> None:
+    """Refuse to begin what would end, hours later, at the first garment with a printed word.
+
+    Raises:
+        UserError: a garment has one, and the extra that reads it is not installed.
+    """
+    from lapel.wardrobe.vocabulary import PRINT_WORDS
+
+    there = all(importlib.util.find_spec(name) for name in ("rapidocr_onnxruntime", "rapidfuzz"))
+    if not there and any(garment.print in PRINT_WORDS for garment in garments):
+        raise UserError('reading prints takes an extra: pip install "lapel[ocr]", or give --text false')

@@ -89,12 +89,12 @@ class Truth:
 
     @cached_property
     def base_marks(self) -> Marks:
-        """The marks of those, which tell how well the base keeps the prompts."""
+        """The marks of what the base draws of the class word, which tell how well it keeps the prompts."""
         return self.judge.measure(self.of_class, self._prompts(SCENES))
 
     @cached_property
     def base_backgrounds(self) -> list[Palette]:
-        """What is around the garments of those."""
+        """What is around the garments that the base draws."""
         return self._backgrounds(self.of_class, self.judge.regions(self.of_class, self._prompts(SCENES)))
 
     @cached_property

@@ -29,6 +29,7 @@ import plan
 
 from evaluation import trials
 from evaluation.benchmark import COLUMNS, BenchmarkSettings, cell, in_order, measure_benchmark, table_lines, table_row
+from evaluation.examiner import Examiner
 from evaluation.methods import Method, method_named, registry
 from evaluation.records import Records
 from evaluation.results import interval
@@ -232,6 +233,14 @@ def test_real_photos_are_nearest_and_are_examined_once(
     monkeypatch.setattr(ImageTower, "__init__", lambda *_: pytest.fail("examined again"))
     measure_benchmark(settings)
     assert capsys.readouterr().out == first.out
+
+
+def test_a_missing_reader_is_told_before_anything_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda *_: None)
+    with pytest.raises(UserError, match="--text false"):
+        Examiner(settings_of(tmp_path, garments=2, text=True), [], whole=True)
+    assert Examiner(settings_of(tmp_path, garments=1, text=True), [], whole=True).garments
+    assert Examiner(settings_of(tmp_path, garments=2), [], whole=True).garments
 
 
 @pytest.mark.slow
