@@ -1,6 +1,8 @@
 """Measure what was learned: python scripts/evaluate.py MEASUREMENT [settings], where MEASUREMENT is one of
 
 backgrounds: how often adapters draw the white studio of their photos unasked, by how they were put on backdrops.
+benchmark: LoRA, DoRA, LoCon, DreamBooth and the garment encoder side by side, held against the exact truth.
+choice: what the step that a run chooses gains on its last step, on photos that it never saw.
 encoder: unseen garments of the wardrobe, each from one photo by a garment encoder, without training.
 findings: what there is to say about every garment folder below a root.
 formats: whether adapters and bases come back from every format as they went in, at the true shapes.
@@ -28,6 +30,8 @@ from lapel.settings import read_settings
 
 MEASUREMENTS = {
     "backgrounds": ("evaluation.backgrounds", "measure_backgrounds", "BackgroundSettings"),
+    "benchmark": ("evaluation.benchmark", "measure_benchmark", "BenchmarkSettings"),
+    "choice": ("evaluation.choice", "measure_choice", "ChosenSettings"),
     "encoder": ("evaluation.encoder", "measure_encoder", "EncoderSettings"),
     "findings": ("evaluation.findings", "measure_findings", "FindingSettings"),
     "formats": ("evaluation.formats", "measure_formats", "FormatSettings"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import warnings
 from collections.abc import Sequence
@@ -63,6 +64,7 @@ class ColourDifference:
     """Of the colours that pair up: what a wrong second colour shows in."""
 
 
+@functools.cache
 def _colour_science() -> Any:
     with warnings.catch_warnings():
         # it announces the optional parts that are not installed; none of them is used here

@@ -24,7 +24,7 @@ def wardrobe_gallery(garment: Garment, size: int, seed: int) -> list[Garment]:
     if size < 2:
         raise ValueError(f"a gallery of {size} has no others")
     draws = Draws(seed, stream=9)
-    others = [*_colourways(garment), *_patterns(garment)]
+    others = [*colourways(garment), *_patterns(garment)]
     near = [others.pop(draws.integer(len(others))) for _ in range(min(len(others), (size - 1) // 2))]
     gallery = [garment, *near]
     number = 0
@@ -41,7 +41,8 @@ def retrieval_rank(similarities: torch.Tensor, right: int) -> int:
     return 1 + int((similarities > similarities[right]).sum())
 
 
-def _colourways(garment: Garment) -> list[Garment]:
+def colourways(garment: Garment) -> list[Garment]:
+    """The garment with every other main colour."""
     free = [name for name in COLOURS if name not in garment.colours]
     return [dataclasses.replace(garment, colours=(name, *garment.colours[1:])) for name in free]
 

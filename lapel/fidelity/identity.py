@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from lapel.errors import UserError
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import torch
     from PIL import Image
 
@@ -66,6 +68,17 @@ class ImageTower:
                 pixels = self.processor(images=list(images[start : start + BATCH]), return_tensors="pt")["pixel_values"]
                 parts.append(self.vision(pixels.to(self.device)).image_embeds)
         return torch.nn.functional.normalize(torch.cat(parts), dim=-1)
+
+    def embed_regions(
+        self, images: Sequence[npt.NDArray[np.uint8]], regions: Sequence[npt.NDArray[np.bool_]]
+    ) -> torch.Tensor:
+        """Unit vectors (n, d) of regions (h, w) of n sRGB images (h, w, 3) alone, on grey."""
+        from PIL import Image
+
+        from lapel.fidelity.region import cut_out
+
+        alone = (cut_out(image, region, self.side) for image, region in zip(images, regions, strict=True))
+        return self.embed_images([Image.fromarray(picture) for picture in alone])
 
     def embed_texts(self, texts: Sequence[str]) -> torch.Tensor:
         """Unit vectors (n, d) of n texts; tokens beyond the tower's 77 are cut off."""

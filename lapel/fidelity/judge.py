@@ -9,17 +9,16 @@ import numpy as np
 
 from lapel.fidelity.colour import colour_difference, dominant_colours
 from lapel.fidelity.prompt import prompt_margins
-from lapel.fidelity.region import cut_out, garment_region, without_garment
+from lapel.fidelity.region import garment_region, without_garment
 from lapel.fidelity.score import Marks
 from lapel.fidelity.structure import structure, structure_difference
 from lapel.photos.captions import view_of
 
 if TYPE_CHECKING:
-    import torch
     from PIL import Image
 
     from lapel.fidelity.identity import ImageTower
-    from lapel.fidelity.region import Bools, Pixels
+    from lapel.fidelity.region import Bools
 
 
 class Judge:
@@ -38,35 +37,40 @@ class Judge:
         """Photos that it goes by."""
         self.palette = dominant_colours([image for image, _ in known], [mask for _, mask in known])
         self.structures = [structure(image, mask) for image, mask in known]
-        self.seen = self._embed(known) if tower else None
+        self.seen = tower.embed_regions(*zip(*known, strict=True)) if tower else None
 
-    def measure(self, images: Sequence[Image.Image], prompts: Sequence[str]) -> Marks:
-        """The marks of images, each of its prompt, in which the class word stands without the trigger."""
+    def regions(self, images: Sequence[Image.Image], prompts: Sequence[str]) -> list[Bools]:
+        """Where the garment is found in each image (h, w), by the view that its prompt names."""
+        pairs = zip(images, prompts, strict=True)
+        return [
+            garment_region(np.asarray(image.convert("RGB")), self.class_word, view_of(prompt))
+            for image, prompt in pairs
+        ]
+
+    def measure(
+        self, images: Sequence[Image.Image], prompts: Sequence[str], regions: Sequence[Bools] | None = None
+    ) -> Marks:
+        """The marks of images, each of its prompt, in which the class word stands without the trigger.
+
+        Args:
+            regions: of the garment in each image; as `self.regions` finds them unless given.
+        """
         from PIL import Image
 
         arrays = [np.asarray(image.convert("RGB")) for image in images]
-        found = [
-            (image, garment_region(image, self.class_word, view_of(prompt)))
-            for image, prompt in zip(arrays, prompts, strict=True)
-        ]
+        where = self.regions(images, prompts) if regions is None else regions
+        found = list(zip(arrays, where, strict=True))
         palettes = [dominant_colours([image], [region]) for image, region in found]
         marks = {
             "colour": [colour_difference(palette, self.palette).mean for palette in palettes],
             "structure": [structure_difference(structure(*one), self.structures) for one in found],
         }
         if self.tower is not None and self.seen is not None:
-            marks["identity"] = (self._embed(found) @ self.seen.T).amax(dim=1).tolist()
+            marks["identity"] = (self.tower.embed_regions(arrays, where) @ self.seen.T).amax(dim=1).tolist()
             if len(set(prompts)) > 1:
                 bare = [Image.fromarray(without_garment(*one)) for one in found]
                 marks["margin"] = prompt_margins(self.tower, bare, prompts).tolist()
         return {name: np.array(values) for name, values in marks.items()}
-
-    def _embed(self, photos: Sequence[tuple[Pixels, Bools]]) -> torch.Tensor:
-        from PIL import Image
-
-        assert self.tower is not None
-        side = self.tower.side
-        return self.tower.embed_images([Image.fromarray(cut_out(image, region, side)) for image, region in photos])
 
 
 def sure_mask(mask: Image.Image, trust: float) -> Bools:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lapel.fidelity.score import Marks, Score, score, sure_gain
+from lapel.fidelity.score import Marks, Score, fidelity_marks, score, sure_gain
 from lapel.photos.masks import TRUSTED
 from lapel.training.settings import ChoiceSettings
 
@@ -94,13 +94,11 @@ class Choice:
 
     def facts(self) -> dict[str, Any]:
         """The best step and its scores, and the base's own, for the card."""
-        marks = {name: round(float(values.mean()), 4) for name, values in self._marks.items()}
-        base = {name: round(float(values.mean()), 4) for name, values in self._base.items()}
         own = score(self._base, self._base, self.prompts)
         return {
             "kept_step": self.step,
-            "scores": {**_told(self.scores[self.step]), **marks},
-            "base_scores": {**_told(own), **base},
+            "scores": {**_told(self.scores[self.step]), **mean_marks(self._marks)},
+            "base_scores": {**_told(own), **mean_marks(self._base)},
         }
 
     def state_dict(self) -> dict[str, Any]:
@@ -119,6 +117,12 @@ class Choice:
         self.scores = {step: Score(*values) for step, values in state["scores"].items()}
         self._base = {name: np.asarray(values) for name, values in state["base"].items()}
         self._marks = {name: np.asarray(values) for name, values in state["marks"].items()}
+
+
+def mean_marks(marks: Marks) -> dict[str, float]:
+    """Means over the images for the card, that of their marks together, `fidelity`, first."""
+    all_marks = {"fidelity": fidelity_marks(marks), **marks}
+    return {name: round(float(values.mean()), 4) for name, values in all_marks.items()}
 
 
 def _told(reached: Score) -> dict[str, float]:

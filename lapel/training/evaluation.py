@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +16,13 @@ from lapel.base.settings import BaseSettings
 from lapel.errors import UserError
 from lapel.fidelity.identity import ImageTower, has_tower
 from lapel.fidelity.judge import Judge
+from lapel.fidelity.score import Marks
 from lapel.photos import GarmentFolder
 from lapel.training.average import Average
-from lapel.training.choice import Choice, held_out
+from lapel.training.choice import Choice, held_out, mean_marks
 from lapel.training.clock import Clock
 from lapel.training.facts import GarmentSettings
+from lapel.training.oracle import oracle_marks
 from lapel.training.run_folder import RunFolder
 from lapel.training.samples import Samples, drawing
 from lapel.training.settings import ChoiceSettings
@@ -48,6 +51,8 @@ class Evaluation:
     """Weights beside 1 that the adapter is tried at in the end."""
     average: Average | None = None
     """Of the weights, which is then what is drawn and chosen."""
+    oracle: Callable[[], Marks] | None = None
+    """Measures the garment's own photos."""
 
     def at(self, step: int) -> Mapping[str, float]:
         """Evaluate what was learned up to a step, unless that was done; returns what to log. Step 0 is the base."""
@@ -83,15 +88,22 @@ class Evaluation:
                 self.average.settle()
             return {}
         self.choice.restore()
+        facts = {**self.choice.facts(), **self._oracle_facts()}
         if not self.strengths:
-            return self.choice.facts()
+            return facts
         marks = {}
         with self.clock.phase("strength"), drawing(self.base, self.base_settings) as pipeline:
             for weight in self.strengths:
                 with at_strength(self.base, weight):
                     images = self.samples.draw_again(pipeline)
                 marks[weight] = self.judge.measure(images, self.samples.prompts)
-        return {**self.choice.facts(), "weight": self.choice.strength(marks)}
+        return {**facts, "weight": self.choice.strength(marks)}
+
+    def _oracle_facts(self) -> dict[str, Any]:
+        """What a perfect adapter would get, for the card; nothing where that cannot be told."""
+        with self.clock.phase("measure"):
+            marks = self.oracle() if self.oracle else {}
+        return {"oracle_scores": mean_marks(marks)} if marks else {}
 
 
 def photos_to_learn(garment: GarmentFolder, settings: ChoiceSettings) -> Dataset:
@@ -130,12 +142,14 @@ def evaluation_of(
     """
     run, choice = settings.run, settings.choice
     samples = Samples(folder.samples, run, garment, settings.photos.resolution or base.resolution, shown)
-    judge = None
+    judge, oracle = None, None
     if judging and choice.keep == "best" and run.sample_every and run.sample_prompts:
         tower = _tower(choice.tower, settings.base, str(base.device))
-        judge = Judge(_references(garment, spare_photo(garment, choice)), garment.class_word, tower)
+        spare = spare_photo(garment, choice)
+        judge = Judge(_references(garment, spare), garment.class_word, tower)
+        oracle = partial(oracle_marks, garment.photos, spare, garment.class_word, tower)
     chosen = Choice(choice, weights, len(run.sample_prompts))
-    return Evaluation(base, settings.base, samples, judge, chosen, clock, strengths, average)
+    return Evaluation(base, settings.base, samples, judge, chosen, clock, strengths, average, oracle)
 
 
 def ending(proof: Sequence[str], files: Sequence[Path], chosen: Mapping[str, Any], clock: Clock, memory: int) -> str:

@@ -130,11 +130,7 @@ class Judge:
         self.printed = garment.print
 
     def _embed(self, photos: Sequence[tuple[np.ndarray, np.ndarray]]) -> torch.Tensor:
-        from PIL import Image
-
-        from lapel.fidelity import cut_out
-
-        return self.tower.embed_images([Image.fromarray(cut_out(image, mask, 96)) for image, mask in photos])
+        return self.tower.embed_regions(*zip(*photos, strict=True))
 
     def measure(self, changed: Changed) -> Iterator[tuple[str, float]]:
         """Every measure within the exact mask, and those of the run within the region that is found, too."""

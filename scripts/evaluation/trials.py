@@ -1,17 +1,24 @@
-"""Trials: garments of the wardrobe that trainers learn, each by each method once, however often one measures."""
+"""Trials: garments of the wardrobe that trainers learn, each by each training once, whoever asks for it."""
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import hashlib
 import json
+import re
 import subprocess
 import sys
-from collections import Counter
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from plan import load_trainer
+
 from lapel.errors import UserError
 from lapel.files import written_whole
+from lapel.settings import read_settings
+from lapel.training.settings import with_preset
 
 if TYPE_CHECKING:
     from lapel.wardrobe import Garment
@@ -25,48 +32,154 @@ VIEWS = (
 )
 """View and scene of a garment's photos: what a shop has. The back is left to be guessed."""
 
+_LETTERED = 5
+"""One of so many garments has a printed word, the second of each; of garments as they come, a hundredth has one."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """The preset that a trainer takes where it is given none, and what every trial tells it beside."""
+
+    preset: str
+    flags: tuple[str, ...]
+
+
+PROGRAMS = {
+    # A checkpoint of the last step is all that shows it where an earlier one is exported.
+    "lora": Program("tiny", ("--tracker", "none", "--checkpoint_every", "1000000")),
+    "dreambooth": Program("tiny-dreambooth", ("--tracker", "none", "--checkpoint_every", "0")),
+}
+"""By the name of the trainer."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """A trainer with some settings; those that it would have anyway are left out, so that one training is one."""
+
+    program: str
+    """Of `PROGRAMS`."""
+    settings: tuple[str, ...] = ()
+    """Each `name=value`; a list's values by spaces."""
+
+    @staticmethod
+    def of(text: str) -> Training:
+        """Out of `lora`, or `lora:rank=8,blocks=unet text_encoder`.
+
+        Raises:
+            UserError: another program, or settings that it refuses.
+        """
+        program, _, rest = text.partition(":")
+        settings: tuple[str, ...] = tuple(part.strip() for part in rest.split(",")) if rest else ()
+        if program not in PROGRAMS:
+            raise UserError(f"{text}: no such training; give {' or '.join(PROGRAMS)}, such as lora:rank=8")
+        if wrong := [part for part in settings if not re.fullmatch(r"\w+=.*", part)]:
+            raise UserError(f"{text}: {wrong[0] or 'nothing'} is no setting; give name=value")
+        whole = _settled(program, settings)
+        for said in settings:
+            others = tuple(part for part in settings if part != said)
+            # Without a part the others may be refused: it is then no default.
+            with contextlib.suppress(UserError):
+                settings = others if _settled(program, others) == whole else settings
+        return Training(program, settings)
+
+    @property
+    def text(self) -> str:
+        """As `of` reads it."""
+        return f"{self.program}:{','.join(self.settings)}" if self.settings else self.program
+
+    def with_steps(self, steps: int | None) -> Training:
+        """The same in so many steps, unless its own settings say how many; None leaves the preset's."""
+        if steps is None or any(part.startswith("steps=") for part in self.settings):
+            return self
+        return Training.of(f"{self.program}:{','.join((*self.settings, f'steps={steps}'))}")
+
+    @property
+    def name(self) -> str:
+        """For files and folders."""
+        return re.sub(r"[^a-z0-9._=]+", "-", self.text.lower()).strip("-")
+
+    @property
+    def command(self) -> list[str]:
+        """The trainer and its flags, without the garment and the run folder."""
+        return [f"trainers/{self.program}.py", *_flags(self.program, self.settings)]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all its settings, those of the preset and the trainer's defaults among them."""
+        return hashlib.sha256(_settled(self.program, self.settings).encode()).hexdigest()
+
+
+def _flags(program: str, settings: tuple[str, ...]) -> list[str]:
+    pairs = (part.partition("=") for part in settings)
+    own = [word for name, _, value in pairs for word in (f"--{name}", *value.split())]
+    return [*PROGRAMS[program].flags, *own]
+
+
+@functools.cache
+def _settled(program: str, settings: tuple[str, ...]) -> str:
+    """Every setting that a trainer would go by, as JSON.
+
+    Raises:
+        UserError: it refuses them.
+    """
+    trainer = load_trainer(program)
+    argv = with_preset(["--garment_dir", ".", *_flags(program, settings)], PROGRAMS[program].preset)
+    return json.dumps(trainer.Settings(*read_settings("", *trainer.CLASSES, argv=argv)).flat())
+
 
 def sample_garments(count: int, seed: int) -> list[Garment]:
-    """Garments of combinations that `tiny` has never seen, of all kinds in turn: a function of the arguments."""
-    from lapel.wardrobe import KINDS, sample_garment
+    """Garments of combinations that `tiny` has never seen, of all kinds in turn, some with a printed word.
 
-    most = -(-count // len(KINDS))
+    A function of the arguments, and the first ones are the same for every count, so that more can be added later.
+    """
+    from lapel.wardrobe import KINDS, sample_garment
+    from lapel.wardrobe.vocabulary import PRINT_WORDS
+
     garments: list[Garment] = []
     while len(garments) < count:
         garment = sample_garment(seed, "held_out")
-        if Counter(known.kind for known in garments)[garment.kind] < most:
-            garments.append(garment)
         seed += 1
+        round_of_kinds = garments[len(garments) - len(garments) % len(KINDS) :]
+        lettered = len(garments) % _LETTERED == 1
+        is_due = lettered or garment.kind not in {known.kind for known in round_of_kinds}
+        if is_due and lettered == (garment.print in PRINT_WORDS):
+            garments.append(garment)
     return garments
+
+
+def name_of(garment: Garment) -> str:
+    """The garment's, for files and folders."""
+    return f"{garment.kind}-{garment.seed}".replace(" ", "-")
 
 
 def garment_folder(garment: Garment, root: Path) -> Path:
     """The garment's photos at 512 px, as a shop hands them in, in a folder below `root` that is written once."""
     from lapel.wardrobe.folders import IDENTITY, write_garment_folder
 
-    folder = root / f"{garment.kind} {garment.seed}".replace(" ", "-")
+    folder = root / name_of(garment)
     if not (folder / IDENTITY).is_file():
         write_garment_folder(garment, folder, VIEWS, seed=10 * garment.seed)
     return folder
 
 
-def train(program: str, garment_dir: Path, run_folder: Path, flags: Sequence[str]) -> Path:
-    """Run a trainer on a garment folder, unless this very training has ended before, and return its run folder.
+def train(training: Training, garment_dir: Path, root: Path) -> Path:
+    """Train on a garment folder, unless this very training has ended before, and return its run folder below `root`.
 
     Raises:
         UserError: the training failed; names its log.
     """
-    command = [program, "--garment_dir", str(garment_dir), "--output_dir", str(run_folder), *flags]
-    told, log = run_folder / TRIAL, run_folder.with_suffix(".log")
-    if told.is_file() and json.loads(told.read_text(encoding="utf-8")) == command:
-        return run_folder
+    run = (root / garment_dir.name / training.name).resolve()
+    where = ["--garment_dir", str(garment_dir.resolve()), "--output_dir", str(run)]
+    record = {"command": [*training.command, *where], "settings": training.digest}
+    told, log = run / TRIAL, run.with_suffix(".log")
+    if told.is_file() and json.loads(told.read_text(encoding="utf-8")) == record:
+        return run
     log.parent.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, *record["command"], "--overwrite", "true"]
     with log.open("w", encoding="utf-8") as lines:
-        done = subprocess.run(
-            [sys.executable, *command, "--overwrite", "true"], cwd=ROOT, stdout=lines, stderr=lines, check=False
-        )
+        done = subprocess.run(command, cwd=ROOT, stdout=lines, stderr=lines, check=False)
     if done.returncode:
         raise UserError(f"{log}: the training of {garment_dir.name} failed; mend what it says and run this again")
     with written_whole(told) as unfinished:
-        unfinished.write_text(json.dumps(command) + "\n", encoding="utf-8")
-    return run_folder
+        unfinished.write_text(json.dumps(record) + "\n", encoding="utf-8")
+    return run

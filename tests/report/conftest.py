@@ -34,9 +34,9 @@ CARD: dict[str, Any] = {
     "files": ["red-tee.safetensors"],
 }
 SCORES: dict[str, Any] = {
-    "scores": {"score": 0.81, "score_low": 0.78, "score_high": 0.84, "colour": 3.7},
-    "base_scores": {"score": 0.42, "colour": 14.5},
-    "oracle_scores": {"score": 0.95},
+    "scores": {"score": 0.81, "score_low": 0.78, "score_high": 0.84, "fidelity": 0.83, "colour": 3.7},
+    "base_scores": {"score": 0.42, "fidelity": 0.31, "colour": 14.5},
+    "oracle_scores": {"fidelity": 0.95, "colour": 1.2},
 }
 
 

@@ -196,7 +196,7 @@ def test_a_resumed_run_equals_an_unbroken_one_bit_for_bit(
     assert (broken / diffusers_file).read_bytes()[-4096:] == (unbroken / diffusers_file).read_bytes()[-4096:]
     assert (broken / "log.jsonl").read_bytes() == (unbroken / "log.jsonl").read_bytes()
     cards = [json.loads((folder / "card.json").read_text(encoding="utf-8")) for folder in (broken, unbroken)]
-    for name in ("kept_step", "scores", "base_scores", "weight"):
+    for name in ("kept_step", "scores", "base_scores", "oracle_scores", "weight"):
         assert cards[0][name] == cards[1][name]
 
 
@@ -209,6 +209,8 @@ def test_scores_are_logged_and_the_exported_step_is_the_chosen_one(finished: tup
     assert {"score", "score_low", "score_high", "colour", "structure"} <= scored[3].keys()
     card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     assert card["scores"]["score"] == scored[card["kept_step"]]["score"]
+    # The photos are of one red dress, and what was learned in six steps is not yet.
+    assert card["oracle_scores"]["fidelity"] > 0.9 > card["scores"]["fidelity"]
     assert f"exported: step {card['kept_step']}" in out
     assert "colour and structure (no image tower)" in out
     beside = json.loads((folder / "red-dress.json").read_text(encoding="utf-8"))

@@ -1,0 +1,163 @@
+"""The benchmark of single-garment adaptation: every method on the same garments, held against the exact truth.
+
+Each garment is learned from six photos by every method that learns, and then (A) painted onto a person who wears
+another colourway of it, (B) drawn in scenes and from a side that no photo shows, (C) looked for among others that are
+nearly the same, (D) read where it has a printed word, (E) looked for where nobody asked for it; (F) is what that costs.
+A run that was stopped goes on where it was, and naming another method adds a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from evaluation.exam_settings import ExamSettings
+from evaluation.examiner import PICTURES, Examiner
+from evaluation.methods import method_named, registry
+from evaluation.results import interval, write_figures, write_table
+from evaluation.trials import name_of
+from lapel.files import written_whole
+
+if TYPE_CHECKING:
+    from lapel.wardrobe import Garment
+
+
+@dataclass
+class BenchmarkSettings(ExamSettings):
+    """Which methods are held against each other, on how many garments."""
+
+    output_dir: Path = Path("runs/benchmark")
+    """Takes `benchmark.json`, `benchmark.md`, and in `sheets/` a contact sheet for each garment."""
+
+    methods: list[str] = field(default_factory=lambda: list(registry()))
+    """Names of the registry, or new ones: `lora:kind=rslora,rank=8`, `dreambooth:prior=none`, `encoder:FILE`. The table
+    has these, and all others that were examined on the same garments before."""
+
+    def __post_init__(self) -> None:
+        """Refuse methods that nobody knows, beside what `ExamSettings` refuses.
+
+        Raises:
+            UserError: the first such method.
+        """
+        super().__post_init__()
+        for text in self.methods:
+            method_named(text)
+
+
+def measure_benchmark(settings: BenchmarkSettings) -> None:
+    """Examine every garment by every method, and print the table."""
+    methods = list(dict.fromkeys(method_named(text).with_steps(settings.steps) for text in settings.methods))
+    examiner = Examiner(settings, methods, whole=True)
+    for number, garment in enumerate(examiner.garments, start=1):
+        for method in methods:
+            examiner.figures(garment, method)
+        records = in_order(examiner.records.rows(examiner.garments[:number]))
+        write_sheet(examiner, garment, {name: title for name, (title, _) in records.items()})
+        rows = [table_row(title, figures) for title, figures in records.values()]
+        measured = {"garments": number, "untouched": untouched(records), "rows": rows}
+        write_figures(settings.output_dir, "benchmark", measured)
+    write_table(settings.output_dir, "benchmark", table_lines(measured))
+
+
+class Column(NamedTuple):
+    """A column of the table."""
+
+    key: str
+    """Of the figures."""
+    head: str
+    form: str
+    unit: float = 1
+    words: str = ""
+    greatest: bool = False
+    """Whether it tells the greatest figure of all garments, rather than their mean."""
+
+
+COLUMNS = (
+    Column("swap_ssim", "A swap: SSIM", ".3f"),
+    Column("swap_colour", "colour", ".1f"),
+    Column("swap_outside", "differs outside", ".0f", greatest=True),
+    Column("score", "B scenes: score", ".3f"),
+    Column("colour", "colour", ".1f"),
+    Column("identity", "similarity", ".3f"),
+    Column("scene", "scene right", ".0f", 0.01, " %"),
+    Column("back_colour", "back: colour", ".1f"),
+    Column("back_identity", "similarity", ".3f"),
+    Column("retrieval", "C found", ".0f", 0.01, " %"),
+    Column("text", "D print: errors", ".2f"),
+    Column("leak", "E leak", ".3f"),
+    Column("drift", "class drift", ".3f"),
+    Column("seconds", "F seconds", ".0f"),
+    Column("memory", "memory", ".2f", 1e9, " GB"),
+    Column("bytes", "file", ".1f", 1e6, " MB"),
+)
+
+
+Rows = Mapping[str, tuple[str, list[dict[str, Any]]]]
+"""Title and figures of methods by name, as `Records.rows` gives them."""
+
+
+def in_order(records: Rows) -> Rows:
+    """The registry's order; what is not of it comes before the real photos, which are last."""
+    methods = [method.title for method in registry().values()]
+    place = {title: number for number, title in enumerate(methods)}
+    return dict(sorted(records.items(), key=lambda row: place.get(row[1][0], len(methods) - 1.5)))
+
+
+def table_row(title: str, figures: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The mean of every column over the garments that have it, with the ends of its interval; None where none has."""
+    row: dict[str, Any] = {"method": title}
+    for column in COLUMNS:
+        values = [one[column.key] for one in figures if one.get(column.key) is not None]
+        mean, low, high = interval(values) if values else (None, None, None)
+        shown = max(values) if values and column.greatest else mean
+        row[column.key] = {"value": shown, "low": low, "high": high, "garments": len(values)}
+    return row
+
+
+def untouched(records: Rows) -> dict[str, float]:
+    """What swaps measure where the person is left in the other colourway: the same of every method."""
+    _, figures = next(iter(records.values()))
+    return {name: interval([one[name] for one in figures])[0] for name in ("before_ssim", "before_colour")}
+
+
+def table_lines(measured: Mapping[str, Any]) -> Iterator[str]:
+    """The table in markdown, each mean with half its 90 % interval, and what belongs to it."""
+    yield f"| method | {' | '.join(column.head for column in COLUMNS)} |"
+    yield "|---" * (1 + len(COLUMNS)) + "|"
+    for row in measured["rows"]:
+        yield f"| {row['method']} | {' | '.join(cell(column, row[column.key]) for column in COLUMNS)} |"
+    before, lettered = measured["untouched"], measured["rows"][0]["text"]["garments"]
+    yield ""
+    yield (
+        f"{measured['garments']} garments, {lettered} with a printed word; \N{PLUS-MINUS SIGN} is half of the 90 % "
+        f"interval over resampled garments. Left as it was, the person of A has SSIM {before['before_ssim']:.3f} and "
+        f"colour {before['before_colour']:.1f}."
+    )
+
+
+def cell(column: Column, figure: Mapping[str, Any]) -> str:
+    """A cell of the table; empty where there is nothing to say."""
+    if figure["value"] is None:
+        return ""
+    value = f"{figure['value'] / column.unit:{column.form}}"
+    if figure["garments"] > 1 and not column.greatest:
+        half = (figure["high"] - figure["low"]) / 2
+        value += f" \N{PLUS-MINUS SIGN} {half / column.unit:{column.form}}"
+    return value + column.words
+
+
+def write_sheet(examiner: Examiner, garment: Garment, titles: Mapping[str, str]) -> None:
+    """The contact sheet of a garment: a row for each method of which there are pictures."""
+    from lapel.sheet import contact_sheet
+
+    known = [(title, examiner.pictures(garment, name)) for name, title in titles.items()]
+    shown = [(title, pictures) for title, pictures in known if pictures]
+    if not shown:
+        return
+    labels, rows = zip(*shown, strict=True)
+    path = examiner.settings.output_dir / "sheets" / f"{name_of(garment)}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(path) as unfinished:
+        contact_sheet(rows, labels, PICTURES, garment.words()).save(unfinished)

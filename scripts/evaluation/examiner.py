@@ -1,0 +1,123 @@
+"""Takes the exams that were not taken before, keeps what they gave, and tells how long the others will take."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evaluation.exam_settings import ExamSettings
+from evaluation.methods import Method
+from evaluation.records import Records
+from evaluation.swap import SIZE
+from evaluation.trials import name_of, sample_garments
+from lapel.base.find import TINY_FOLDER
+from lapel.errors import UserError
+from lapel.files import written_whole
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from evaluation.exam import Drawn, Exam
+    from lapel.fidelity import ImageTower
+    from lapel.wardrobe import Garment
+
+PICTURES = ("front, beach", "front, snow", "worn, park", "worn, street", "back", "swap: before", "swapped", "truth")
+"""What is kept of the images of a whole exam: the first of each."""
+
+
+class Examiner:
+    """Knows the garments, and examines each by each method once.
+
+    Args:
+        methods: in the order in which they are taken, garment by garment.
+        whole: whether the whole exam is taken, or the scenes alone.
+
+    Raises:
+        UserError: printed words are to be read, and the extra for that is missing.
+    """
+
+    def __init__(self, settings: ExamSettings, methods: Sequence[Method], whole: bool) -> None:
+        self.settings, self.methods, self.whole = settings, methods, whole
+        self.records = Records(settings)
+        self.garments = sample_garments(settings.garments, settings.seed)
+        if settings.text:
+            require_reader(self.garments)
+        self._tower: ImageTower | None = None
+        self._exam: Exam | None = None
+        self._took: list[float] = []
+
+    def figures(self, garment: Garment, method: Method) -> dict[str, Any]:
+        """The figures of a garment by a method, examined now where they are not known."""
+        known = self.records.read(garment, method, self.whole)
+        if known is not None:
+            return known
+        start = time.perf_counter()
+        figures, drawn = self.exam(garment).take(method, self.whole)
+        self.records.keep(garment, method, self.whole, figures)
+        if self.whole:
+            self._keep_pictures(garment, method, drawn)
+        self._took.append(time.perf_counter() - start)
+        self._tell(garment, method, figures)
+        return figures
+
+    def exam(self, garment: Garment) -> Exam:
+        """The exam of a garment; of the last one asked for it stays in memory."""
+        from evaluation.exam import Exam
+        from lapel.fidelity import ImageTower
+
+        self._tower = self._tower or ImageTower(TINY_FOLDER)
+        if self._exam is None or self._exam.garment != garment:
+            self._exam = Exam(garment, self.settings, self._tower)
+        return self._exam
+
+    def pictures(self, garment: Garment, name: str) -> list[Image.Image]:
+        """`PICTURES` of a garment by the method of that name; none where no exam of it left them here."""
+        from PIL import Image
+
+        path = self._picture_file(garment, name)
+        if not path.is_file():
+            return []
+        with Image.open(path) as strip:
+            places = range(0, strip.width, SIZE)
+            return [strip.convert("RGB").crop((left, 0, left + SIZE, SIZE)) for left in places]
+
+    def _keep_pictures(self, garment: Garment, method: Method, drawn: Drawn) -> None:
+        from PIL import Image
+
+        swap, each = self.exam(garment).truth.swaps[0], self.settings.images
+        shown = [*drawn.scenes[::each], drawn.back[0], swap.before, drawn.swaps[0][0], swap.truth]
+        path = self._picture_file(garment, method.name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with written_whole(path) as unfinished:
+            Image.fromarray(np.concatenate([np.asarray(picture) for picture in shown], axis=1)).save(unfinished)
+
+    def _picture_file(self, garment: Garment, name: str) -> Path:
+        return self.settings.trials_dir / "pictures" / name_of(garment) / f"{name}.png"
+
+    def _tell(self, garment: Garment, method: Method, figures: dict[str, Any]) -> None:
+        """A line on how it came out, and the time left: that of the exams so far, for each one that is not known."""
+        left = sum(self.records.read(other, one, self.whole) is None for other in self.garments for one in self.methods)
+        minutes = round(left * sum(self._took) / len(self._took) / 60)
+        number = self.garments.index(garment) + 1
+        where = f"garment {number} of {len(self.garments)}, {garment.words()}, {method.title}"
+        line = f"{where}: score {figures['score']:.3f}; about {minutes // 60}:{minutes % 60:02d} h left"
+        print(line, file=sys.stderr, flush=True)
+
+
+def require_reader(garments: Sequence[Garment]) -> None:
+    """Refuse to begin what would end, hours later, at the first garment with a printed word.
+
+    Raises:
+        UserError: a garment has one, and the extra that reads it is not installed.
+    """
+    from lapel.wardrobe.vocabulary import PRINT_WORDS
+
+    there = all(importlib.util.find_spec(name) for name in ("rapidocr_onnxruntime", "rapidfuzz"))
+    if not there and any(garment.print in PRINT_WORDS for garment in garments):
+        raise UserError('reading prints takes an extra: pip install "lapel[ocr]", or give --text false')

@@ -1,0 +1,159 @@
+"""Ways to draw one garment, by name: what each trains, what it wears, and what the garment is then called."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evaluation.learning import card_of, load_pipeline
+from evaluation.trials import PROGRAMS, Training
+from evaluation.tuning import costs
+from lapel.base.find import encoder_file
+from lapel.errors import UserError
+from lapel.files import sha256
+
+if TYPE_CHECKING:
+    from lapel.generation import GarmentPhotos
+    from lapel.wardrobe import Garment
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to draw a garment: after a training, or by a garment encoder; by neither, the base's own or real photos."""
+
+    name: str
+    """Of the row's file."""
+    title: str
+    """Of the row."""
+    training: Training | None = None
+    encoder: Path | None = None
+    """Worn alone, shown one photo."""
+    is_real: bool = False
+    """Real photos, which a perfect method would equal."""
+
+    def with_steps(self, steps: int | None) -> Method:
+        """The same with shorter or longer trainings; None leaves the presets'."""
+        if self.training is None or steps is None:
+            return self
+        training = self.training.with_steps(steps)
+        return Method(training.name, self.title, training)
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What its figures depend on beside the exam."""
+        if self.training is not None:
+            return {"training": self.training.text, "settings": self.training.digest}
+        return {"encoder": sha256(encoder_file(self.encoder))} if self.encoder else {}
+
+
+def _trained(title: str, text: str) -> Method:
+    training = Training.of(text)
+    return Method(training.name, title, training)
+
+
+def registry() -> dict[str, Method]:
+    """The methods of the benchmark by name, in the order of its table."""
+    return {
+        "base": Method("base", "base, full caption"),
+        "lora-4": _trained("LoRA, rank 4", "lora:rank=4"),
+        "lora-16": _trained("LoRA, rank 16", "lora:rank=16"),
+        "lora-64": _trained("LoRA, rank 64", "lora:rank=64"),
+        "dora": _trained("DoRA", "lora:kind=dora"),
+        "locon": _trained("LoCon", "lora:convolutions=true"),
+        "dreambooth": _trained("DreamBooth", "dreambooth"),
+        "encoder": Method("encoder", "garment encoder, one photo", encoder=Path("tiny")),
+        "encoder-lora": _trained("garment encoder with LoRA", "lora:start_from_encoder=tiny"),
+        "oracle": Method("oracle", "real photos", is_real=True),
+    }
+
+
+def method_named(text: str) -> Method:
+    """A method of the registry, or a new one: `lora:kind=rslora,rank=8`, `dreambooth:prior=none`, `encoder:FILE`.
+
+    Raises:
+        UserError: no such method.
+    """
+    known = registry()
+    if text in known:
+        return known[text]
+    kind, _, rest = text.partition(":")
+    if kind == "encoder" and rest:
+        if not Path(rest).is_file():
+            raise UserError(f"--methods {text}: no such file; give a garment encoder's .safetensors or .bin file")
+        return Method(f"encoder-{Path(rest).stem}", f"garment encoder {Path(rest).stem}", encoder=Path(rest))
+    if kind in PROGRAMS and (rest or kind == "lora"):
+        training = Training.of(text)
+        same = next((method for method in known.values() if method.training == training), None)
+        return same or Method(training.name, training.text, training)
+    near = difflib.get_close_matches(text, known, n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    raise UserError(
+        f"--methods {text}: no such method; {hint}known are {', '.join(known)}, and new ones such as "
+        "lora:kind=rslora,rank=8 or encoder:FILE"
+    )
+
+
+@dataclass(frozen=True)
+class Worn:
+    """A pipeline that draws the garment."""
+
+    pipeline: Any
+    words: str
+    """What the garment is called in prompts, without its article."""
+    photos: GarmentPhotos | None = None
+    """What an encoder is shown of it."""
+    costs: Mapping[str, Any] | None = None
+    """`seconds`, `memory` and `bytes`, as far as there are any."""
+
+    @property
+    def unasked(self) -> GarmentPhotos | None:
+        """What an encoder is shown where the garment is not asked for: nothing."""
+        from lapel.generation import GarmentPhotos
+
+        if self.photos is None:
+            return None
+        return GarmentPhotos(self.photos.nothing.expand_as(self.photos.features), self.photos.nothing)
+
+
+TINY: Mapping[str, Any] = {"base": "tiny"}
+"""The card of what has none."""
+
+
+def wear(method: Method, garment: Garment, garment_dir: Path, run: Path | None) -> Worn:
+    """The pipeline of a method for one garment.
+
+    Args:
+        garment_dir: the garment's photos.
+        run: of the method's training, where it has one.
+    """
+    if run is not None:
+        card = card_of(run)
+        pipeline, started = load_pipeline(card, run), card.get("encoder")
+        photos = None
+        if started:
+            photos = _show(pipeline, Path(started["name"]), garment_dir / started["photo"], garment.kind)
+        return Worn(pipeline, f"{card['trigger']} {card['class_word']}", photos, costs(run, card))
+    pipeline = load_pipeline(TINY, None)
+    if method.encoder is None:
+        return Worn(pipeline, garment.words())
+    first = min(garment_dir.glob("*.jpg"))
+    photos = _show(pipeline, method.encoder, first, garment.kind)
+    return Worn(pipeline, garment.kind, photos, {"bytes": encoder_file(method.encoder).stat().st_size})
+
+
+def _show(pipeline: Any, encoder: Path, photo: Path, class_word: str) -> GarmentPhotos:
+    """Put an encoder into the pipeline, and give what it sees in the photo."""
+    from lapel.adapters.ip_adapter import read_encoder, wear_encoder
+    from lapel.base.image_tower import load_tower
+    from lapel.base.load import load_base
+    from lapel.base.settings import BaseSettings
+    from lapel.generation.shown import see_photos
+
+    file = read_encoder(encoder)
+    tower = load_tower(file.metadata.get("lapel_image_tower"), load_base(BaseSettings(base=TINY["base"])))
+    photos = see_photos(tower, [photo], file.form == "plus", class_word)
+    wear_encoder(pipeline, file, 1.0)
+    return photos

@@ -1,0 +1,82 @@
+"""What was measured, a small file for each garment and method, so that whatever was stopped goes on where it was."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evaluation.exam_settings import ExamSettings
+from evaluation.methods import Method
+from evaluation.trials import Training, name_of
+from lapel.base.find import TINY_FOLDER
+from lapel.errors import UserError
+from lapel.files import sha256, written_whole
+
+if TYPE_CHECKING:
+    from lapel.wardrobe import Garment
+
+
+class Records:
+    """The files of a `results_dir`. One that was made in any other way than the settings now say is as none."""
+
+    def __init__(self, settings: ExamSettings) -> None:
+        self.folder = settings.results_dir
+        base = sha256(TINY_FOLDER / "unet" / "diffusion_pytorch_model.safetensors")
+        self.exam = {**settings.identity, "base": base}
+
+    def read(self, garment: Garment, method: Method, whole: bool) -> dict[str, Any] | None:
+        """The figures of a garment by a method, where they are known; with `whole`, those of the whole exam."""
+        record = self._read(self._file(garment, method.name), garment)
+        if record is None or record["method"] != method.identity or record["whole"] < whole:
+            return None
+        return dict(record["figures"])
+
+    def keep(self, garment: Garment, method: Method, whole: bool, figures: dict[str, Any]) -> None:
+        """Write them down."""
+        record = {
+            "title": method.title,
+            "garment": dataclasses.asdict(garment),
+            "exam": self.exam,
+            "method": method.identity,
+            "whole": whole,
+            "figures": {name: _rounded(value) for name, value in figures.items()},
+        }
+        path = self._file(garment, method.name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with written_whole(path) as unfinished:
+            unfinished.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+    def rows(self, garments: Sequence[Garment]) -> dict[str, tuple[str, list[dict[str, Any]]]]:
+        """By name, the title and the figures, garment by garment, of every method that was wholly examined on all."""
+        found = {}
+        for path in sorted(self._file(garments[0], "").parent.glob("*.json")):
+            records = [self._read(self._file(garment, path.stem), garment) for garment in garments]
+            known = [record for record in records if record and record["whole"] and _is_current(record["method"])]
+            if len(known) == len(garments):
+                found[path.stem] = (known[0]["title"], [record["figures"] for record in known])
+        return found
+
+    def _file(self, garment: Garment, name: str) -> Path:
+        return self.folder / name_of(garment) / f"{name}.json"
+
+    def _read(self, path: Path, garment: Garment) -> dict[str, Any] | None:
+        if not path.is_file():
+            return None
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            same = record["garment"] == json.loads(json.dumps(dataclasses.asdict(garment)))
+            return record if same and record["exam"] == self.exam else None
+        except (ValueError, KeyError, TypeError):
+            raise UserError(f"{path}: cannot be read; remove it, and it is measured again") from None
+
+
+def _is_current(identity: dict[str, str]) -> bool:
+    """Whether the settings of a training are still what they were then, its preset's among them."""
+    return "training" not in identity or Training.of(identity["training"]).digest == identity["settings"]
+
+
+def _rounded(value: Any) -> Any:
+    return float(f"{value:.5g}") if isinstance(value, float) else value

@@ -1,0 +1,269 @@
+"""The benchmark: its garments, methods, swaps and tables; that what was measured is not measured again."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from lapel.base.load import load_base
+from lapel.base.settings import BaseSettings
+from lapel.errors import UserError
+from lapel.fidelity import ImageTower
+from lapel.fidelity.likeness import difference_outside
+from lapel.wardrobe import KINDS, split_of
+from lapel.wardrobe.vocabulary import PRINT_WORDS
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
+
+import plan
+
+from evaluation import trials
+from evaluation.benchmark import COLUMNS, BenchmarkSettings, cell, in_order, measure_benchmark, table_lines, table_row
+from evaluation.examiner import Examiner
+from evaluation.methods import Method, method_named, registry
+from evaluation.records import Records
+from evaluation.results import interval
+from evaluation.swap import in_cells, paint, swap_figures, swaps_of, untouched_figures
+from evaluation.trials import Training, sample_garments
+
+
+def settings_of(tmp_path: Path, **settings: Any) -> BenchmarkSettings:
+    small = {"garments": 1, "images": 1, "swaps": 1, "steps_drawn": 1, "gallery": 3, "text": False}
+    folders = {name: tmp_path / name for name in ("output_dir", "trials_dir", "results_dir")}
+    return BenchmarkSettings(**{**small, **folders, **settings})
+
+
+def test_garments_are_held_out_of_all_kinds_and_the_first_are_the_same_for_every_count() -> None:
+    garments = sample_garments(20, 40_000)
+    assert sample_garments(7, 40_000) == garments[:7]
+    assert all(split_of(garment.kind, garment.colours[0], garment.pattern) == "held_out" for garment in garments)
+    lettered = [number for number, garment in enumerate(garments) if garment.print in PRINT_WORDS]
+    assert lettered == [1, 6, 11, 16]
+    kinds = Counter(garment.kind for garment in garments)
+    assert set(kinds) == set(KINDS)
+    assert max(kinds.values()) <= 4
+
+
+def test_a_training_is_the_same_however_the_preset_is_spelt() -> None:
+    preset = yaml.safe_load((trials.ROOT / "configs" / "tiny.yaml").read_text(encoding="utf-8"))
+    plain = Training.of("lora")
+    assert Training.of(f"lora:rank={preset['rank']},steps={preset['steps']},outside_weight=0.3") == plain
+    assert plain.with_steps(preset["steps"]) == plain.with_steps(None) == plain
+    other = Training.of("lora:rank=3,blocks=unet text_encoder,cache_text=false")
+    flags = ["--rank", "3", "--blocks", "unet", "text_encoder", "--cache_text", "false"]
+    assert other.command == [*plain.command, *flags]
+    assert other.with_steps(7).command[-2:] == ["--steps", "7"]
+    assert Training.of("lora:steps=9").with_steps(7) == Training.of("lora:steps=9")
+    assert len({training.name for training in (plain, other, other.with_steps(7))}) == 3
+
+
+def test_methods_that_nobody_knows_are_refused(tmp_path: Path) -> None:
+    assert len(registry()) == 10
+    assert method_named("lora") == method_named("lora-16") == registry()["lora-16"]
+    assert method_named("lora:kind=rslora,rank=8").training == Training.of("lora:kind=rslora,rank=8")
+    for text, said in (
+        ("locom", "did you mean locon"),
+        ("encoder:nowhere.safetensors", "no such file"),
+        ("lora:rank", "rank is no setting"),
+        ("lora:rnk=8", "nearest is --rank"),
+        ("lora:rank=none", "--rank"),
+        ("lora:blocks=unet text_encoder", "--cache_text false"),
+    ):
+        with pytest.raises(UserError, match=said):
+            settings_of(tmp_path, methods=["base", text])
+    with pytest.raises(UserError, match="--images is 0"):
+        settings_of(tmp_path, images=0)
+
+
+TOY = """
+import dataclasses, pathlib, sys
+
+@dataclasses.dataclass
+class Toy:
+    garment_dir: str
+    rank: int = 2
+    steps: int = 3
+
+class Settings:
+    def __init__(self, toy): self.toy = toy
+    def flat(self): return dataclasses.asdict(self.toy)
+
+CLASSES = (Toy,)
+if __name__ == "__main__":
+    run = pathlib.Path(sys.argv[sys.argv.index("--output_dir") + 1])
+    run.mkdir(parents=True, exist_ok=True)
+    with (run / "runs").open("a") as file: file.write("x")
+    sys.exit(sys.argv[sys.argv.index("--rank") + 1] == "0")
+"""
+"""A trainer that writes down how often it ran, and fails at rank 0."""
+
+
+def test_a_training_that_failed_names_its_log_and_one_that_ended_is_not_run_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "trainers").mkdir()
+    preset = tmp_path / "toy.yaml"
+    preset.write_text("rank: 4\n", encoding="utf-8")
+    (tmp_path / "trainers" / "toy.py").write_text(TOY, encoding="utf-8")
+    for module in (trials, plan):
+        monkeypatch.setattr(module, "ROOT", tmp_path)
+    monkeypatch.setitem(trials.PROGRAMS, "toy", trials.Program(str(preset), ()))
+    run = trials.train(Training.of("toy:rank=8"), tmp_path / "shirt", tmp_path)
+    assert trials.train(Training.of("toy:rank=8"), tmp_path / "shirt", tmp_path) == run
+    assert (run / "runs").read_text() == "x"
+    preset.write_text("steps: 5\n", encoding="utf-8")
+    trials._settled.cache_clear()
+    trials.train(Training.of("toy:rank=8"), tmp_path / "shirt", tmp_path)
+    assert (run / "runs").read_text() == "xx"
+    with pytest.raises(UserError, match=r"toy-rank=0\.log: the training of shirt failed"):
+        trials.train(Training.of("toy:rank=0"), tmp_path / "shirt", tmp_path)
+
+
+def test_a_swap_is_the_same_person_and_painting_leaves_everything_else_as_it_was() -> None:
+    garment = sample_garments(1, 40_000)[0]
+    swaps = swaps_of(garment, 2)
+    for swap in swaps:
+        for other in (swap.truth, swap.again):
+            assert difference_outside(other, swap.before, swap.mask) == 0
+        assert np.abs(swap.truth.astype(int) - swap.before)[swap.inside].max() > 60
+    truths = [[Image.fromarray(swap.truth)] for swap in swaps]
+    perfect = swap_figures(swaps, truths)
+    assert perfect == pytest.approx({"swap_ssim": 1, "swap_colour": 0, "swap_outside": 0}, abs=1e-3)
+    untouched = untouched_figures(swaps)
+    assert untouched["before_ssim"] < 0.9
+    assert untouched["before_colour"] > 5
+    pipeline = load_base(BaseSettings(base="tiny", precision="fp32")).pipeline()
+    painted = np.asarray(paint(pipeline, swaps[0], "a photo of a person wearing a dress, in a park", None, 2, 5.0, 0))
+    assert difference_outside(painted, swaps[0].before, swaps[0].mask) == 0
+    assert np.abs(painted.astype(int) - swaps[0].before)[swaps[0].inside].mean() > 5
+
+
+def test_a_latent_is_painted_where_it_shows_any_of_the_garment() -> None:
+    mask = np.zeros((8, 8), bool)
+    mask[1, 5] = mask[4, 0] = True
+    expected = np.zeros((8, 8), bool)
+    expected[:4, 4:] = expected[4:, :4] = True
+    assert (in_cells(mask, 4) == expected).all()
+
+
+def test_an_interval_is_of_means_over_garments() -> None:
+    assert interval([2.0, 2.0, 2.0]) == (2.0, 2.0, 2.0)
+    mean, low, high = interval([0.0, 1.0] * 50)
+    assert mean == 0.5
+    # 90 % of a binomial's share over 100: 1.645 times 0.05, in steps of 0.01.
+    assert low == pytest.approx(0.5 - 0.082, abs=0.015)
+    assert high == pytest.approx(0.5 + 0.082, abs=0.015)
+
+
+def test_a_row_is_of_the_garments_that_have_a_figure() -> None:
+    figures = [{"swap_outside": 0, "text": None, "score": 0.25}, {"swap_outside": 3, "text": 0.5, "score": 0.75}]
+    row = table_row("LoRA", figures)
+    assert row["text"] == {"value": 0.5, "low": 0.5, "high": 0.5, "garments": 1}
+    assert row["score"]["value"] == 0.5
+    assert row["score"]["garments"] == 2
+    assert row["leak"]["value"] is None
+    columns = {column.key: column for column in COLUMNS}
+    assert cell(columns["swap_outside"], row["swap_outside"]) == "3"
+    assert cell(columns["score"], row["score"]) == "0.500 \N{PLUS-MINUS SIGN} 0.250"
+    assert cell(columns["scene"], {"value": 0.5, "low": 0.5, "high": 0.5, "garments": 1}) == "50 %"
+    assert cell(columns["leak"], row["leak"]) == ""
+    measured = {"garments": 2, "untouched": {"before_ssim": 0.4, "before_colour": 30.0}, "rows": [row]}
+    lines = list(table_lines(measured))
+    assert len({line.count("|") for line in lines[:3]}) == 1
+    assert "2 garments, 1 with a printed word" in lines[-1]
+
+
+def test_rows_come_in_the_order_of_the_registry_with_new_methods_before_the_real_photos() -> None:
+    titles = [method.title for method in registry().values()]
+    expected = [*titles[:-1], "lora:kind=rslora", titles[-1]]
+    records: dict[str, Any] = {str(number): (title, []) for number, title in enumerate(reversed(expected))}
+    assert [title for title, _ in in_order(records).values()] == expected
+
+
+def test_what_is_known_is_read_back_unless_it_was_made_otherwise(tmp_path: Path) -> None:
+    settings, (one, other) = settings_of(tmp_path), sample_garments(2, 40_000)
+    records, lora = Records(settings), method_named("lora")
+    assert records.read(one, lora, whole=False) is None
+    records.keep(one, lora, False, {"score": 1 / 3})
+    assert records.read(one, lora, whole=False) == {"score": 0.33333}
+    assert records.read(one, lora, whole=True) is None
+    assert records.rows([one]) == {}
+    records.keep(one, lora, True, {"score": 0.5})
+    assert records.rows([one]) == {"lora": ("LoRA, rank 16", [{"score": 0.5}])}
+    assert records.rows([one, other]) == {}
+    assert Records(dataclasses.replace(settings, images=2)).read(one, lora, whole=False) is None
+    (path,) = settings.results_dir.rglob("*.json")
+    record = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(
+        json.dumps({**record, "method": {**record["method"], "settings": "of yesterday"}}), encoding="utf-8"
+    )
+    assert records.read(one, lora, whole=True) is None
+    assert records.rows([one]) == {}
+    path.write_text("{", encoding="utf-8")
+    with pytest.raises(UserError, match="remove it"):
+        records.read(one, lora, whole=True)
+
+
+def test_real_photos_are_nearest_and_are_examined_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = settings_of(tmp_path, methods=["oracle"])
+    measure_benchmark(settings)
+    first = capsys.readouterr()
+    assert "about 0:00 h left" in first.err
+    figures = json.loads((tmp_path / "output_dir" / "benchmark.json").read_text(encoding="utf-8"))["rows"][0]
+    assert figures["score"]["value"] > 0.9
+    assert figures["swap_ssim"]["value"] > 0.9
+    assert figures["retrieval"]["value"] == 1
+    assert figures["swap_outside"]["value"] == 0
+    assert figures["drift"]["value"] is None
+    (sheet,) = (tmp_path / "output_dir" / "sheets").iterdir()
+    with Image.open(sheet) as picture:
+        assert picture.width > 8 * 96
+    monkeypatch.setattr(ImageTower, "__init__", lambda *_: pytest.fail("examined again"))
+    measure_benchmark(settings)
+    assert capsys.readouterr().out == first.out
+
+
+def test_a_missing_reader_is_told_before_anything_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda *_: None)
+    with pytest.raises(UserError, match="--text false"):
+        Examiner(settings_of(tmp_path, garments=2, text=True), [], whole=True)
+    assert Examiner(settings_of(tmp_path, garments=1, text=True), [], whole=True).garments
+    assert Examiner(settings_of(tmp_path, garments=2), [], whole=True).garments
+
+
+@pytest.mark.slow
+def test_every_method_is_trained_worn_and_told_of(root: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "scripts/evaluate.py", "benchmark", "--garments", "1", "--steps", "2", "--images", "1"]
+    command += ["--swaps", "1", "--steps_drawn", "1", "--gallery", "2", "--text", "false"]
+    command += [f"--{name}={tmp_path / name}" for name in ("output_dir", "trials_dir", "results_dir")]
+    new = ["--methods", "lora:kind=rslora,rank=8", "base"]
+    for methods in ([], new):
+        done = subprocess.run([*command, *methods], cwd=root, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    rows = json.loads((tmp_path / "output_dir" / "benchmark.json").read_text(encoding="utf-8"))["rows"]
+    assert [row["method"] for row in rows[:-2]] == [method.title for method in registry().values()][:-1]
+    assert [row["method"] for row in rows[-2:]] == ["lora:kind=rslora,rank=8", "real photos"]
+    cost = {row["method"]: row["bytes"]["value"] for row in rows}
+    assert cost["LoRA, rank 4"] < cost["LoRA, rank 16"] < cost["LoRA, rank 64"] < cost["DreamBooth"]
+    assert all(row["swap_outside"]["value"] == 0 for row in rows)
+    assert rows[0]["drift"]["value"] == 0
+
+
+def test_shorter_trainings_are_other_methods() -> None:
+    lora = registry()["lora-16"]
+    shorter = lora.with_steps(3)
+    assert shorter.name != lora.name
+    assert shorter.title == lora.title
+    assert Method("base", "base").with_steps(3) == Method("base", "base")
