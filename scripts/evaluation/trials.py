@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from plan import load_trainer
-
+from evaluation.planned import load_trainer
 from lapel.errors import UserError
 from lapel.files import written_whole
 from lapel.settings import read_settings
