@@ -25,9 +25,7 @@ from lapel.wardrobe.vocabulary import PRINT_WORDS
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
-import plan
-
-from evaluation import trials
+from evaluation import planned, trials
 from evaluation.benchmark import COLUMNS, BenchmarkSettings, cell, in_order, measure_benchmark, table_lines, table_row
 from evaluation.examiner import Examiner
 from evaluation.methods import Method, method_named, registry
@@ -115,7 +113,7 @@ def test_a_training_that_failed_names_its_log_and_one_that_ended_is_not_run_agai
     preset = tmp_path / "toy.yaml"
     preset.write_text("rank: 4\n", encoding="utf-8")
     (tmp_path / "trainers" / "toy.py").write_text(TOY, encoding="utf-8")
-    for module in (trials, plan):
+    for module in (trials, planned):
         monkeypatch.setattr(module, "ROOT", tmp_path)
     monkeypatch.setitem(trials.PROGRAMS, "toy", trials.Program(str(preset), ()))
     run = trials.train(Training.of("toy:rank=8"), tmp_path / "shirt", tmp_path)
