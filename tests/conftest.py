@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Each worker has a core of its own; so have the programs that it starts. torch reads this once, on its import.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from lapel.quiet import quiet
 
