@@ -18,6 +18,7 @@ from lapel.errors import UserError
 from lapel.generation import Request, generate
 from lapel.generation.control import Control, ControlSettings, guided, read_controls
 from lapel.generation.inpaint import InpaintSettings, inpaint
+from lapel.photos.people.library import library_pose
 from lapel.training.pretraining.control import make_control
 
 PROMPT = "a photo of a person wearing a red t-shirt, in a park"
@@ -133,3 +134,20 @@ def test_settings_are_checked_at_the_door(tmp_path: Path) -> None:
     (tmp_path / "a.png").touch()
     with pytest.raises(UserError, match="2 control weights for 1"):
         ControlSettings(["tiny"], [tmp_path / "a.png"], [1.0, 0.5])
+
+
+def test_the_shipped_one_follows_a_pose(base: Base) -> None:
+    """Before a white wall, arms that reach out are seen where those that hang down are not."""
+    reached = {}
+    for pose in ("t-pose", "standing"):
+        settings = ControlSettings(["tiny"], [Path(f"pose:{pose}@half")])
+        pipeline, controls = base.pipeline(), read_controls(settings, base)
+        prompt = "a photo of a person wearing a red long sleeve shirt, in a white studio"
+        with guided(pipeline, controls, (96, 96)):
+            images = generate(pipeline, Request(prompt=prompt, steps=12, images=4, batch=4))
+        out = library_pose("t-pose@half", (96, 96))
+        columns = [round(point[0]) for side in ("right", "left") if (point := out.get(f"{side} elbow"))]
+        row = round((out.get("right elbow") or (0, 0))[1])
+        red = [np.asarray(image, int)[row - 3 : row + 4, columns] for image in images]
+        reached[pose] = float(np.mean([(pixels[..., 0] - pixels[..., 1] > 60).mean() for pixels in red]))
+    assert reached["t-pose"] > 0.6 > 0.2 > reached["standing"]
