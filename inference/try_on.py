@@ -180,7 +180,10 @@ def recoloured(
     pixels = np.asarray(image)
     drawn = np.asarray(mask) > 0
     region = garment_region(pixels, class_word, "worn") & drawn
-    result = recolour(pixels, region if region.any() else drawn, photos, how)
+    if not region.any():
+        print("the garment is not found in an image, whose colours stay as they are drawn", file=sys.stderr)
+        return image, None
+    result = recolour(pixels, region, photos, how)
     return Image.fromarray(result.image), result
 
 

@@ -20,13 +20,8 @@ views: how often the zero-shot reading of views, places and patterns is right.
 
 from __future__ import annotations
 
-import importlib
-import sys
-
-from lapel.errors import UserError, run_program
-from lapel.files import require_writable
-from lapel.quiet import quiet
-from lapel.settings import read_settings
+from evaluation.named import run_named
+from lapel.errors import run_program
 
 MEASUREMENTS = {
     "backgrounds": ("evaluation.backgrounds", "measure_backgrounds", "BackgroundSettings"),
@@ -51,18 +46,7 @@ MEASUREMENTS = {
 
 def main() -> None:
     """Run the measurement that the first word names."""
-    word = sys.argv[1] if len(sys.argv) > 1 else "--help"
-    if word in ("-h", "--help"):
-        print(__doc__)
-        return
-    if word not in MEASUREMENTS:
-        raise UserError(f"{word}: no such measurement; choose one of {', '.join(MEASUREMENTS)}")
-    module_name, function, settings_class = MEASUREMENTS[word]
-    module = importlib.import_module(module_name)
-    (settings,) = read_settings(module.__doc__ or "", getattr(module, settings_class), argv=sys.argv[2:])
-    require_writable(settings.output_dir)
-    quiet()
-    getattr(module, function)(settings)
+    run_named(__doc__ or "", MEASUREMENTS)
 
 
 if __name__ == "__main__":

@@ -153,11 +153,12 @@ def guided(pipeline: Any, controls: Sequence[Control], size: tuple[int, int]) ->
     maps = [_tensor(control.map, size).to(unet.device, unet.dtype) for control in controls]
 
     def forward(sample: Tensor, timestep: Any, encoder_hidden_states: Tensor, *rest: Any, **named: Any) -> Any:
+        halves = bool(pipeline.do_classifier_free_guidance)  # known once the pipeline runs
         share = _share_done(pipeline.scheduler, timestep)
         active = [(c, shown) for c, shown in zip(controls, maps, strict=True) if c.start <= share < c.end]
         if active:
             found = [
-                _residuals(control, shown, sample, timestep, encoder_hidden_states, named, _guidance(pipeline))
+                _residuals(control, shown, sample, timestep, encoder_hidden_states, named, halves)
                 for control, shown in active
             ]
             downs = [sum(parts[1:], parts[0]) for parts in zip(*(down for down, _ in found), strict=True)]
@@ -172,11 +173,6 @@ def guided(pipeline: Any, controls: Sequence[Control], size: tuple[int, int]) ->
         yield
     finally:
         unet.forward = plain
-
-
-def _guidance(pipeline: Any) -> bool:
-    """Whether the first half of each batch is the negative prompt's."""
-    return bool(pipeline.do_classifier_free_guidance)
 
 
 def _residuals(

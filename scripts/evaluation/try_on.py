@@ -158,10 +158,9 @@ def by_methods(settings: TryOnSettings, subjects: Sequence[Subject]) -> Iterator
     kinds = [one.garment.kind for one in subjects]
     yield "(b) encoder", *_dressed(settings, base, pipeline, subjects, changes, kinds, photos)
     if settings.controlnet and (settings.controlnet != "tiny" or TINY_CONTROL.is_dir()):
-        shown = _seen(file, base, subjects)
         yield (
             "(c) encoder, with the skeleton",
-            *_dressed(settings, base, pipeline, subjects, changes, kinds, shown, settings.controlnet),
+            *_dressed(settings, base, pipeline, subjects, changes, kinds, photos, settings.controlnet),
         )
     real = [Image.fromarray(one.truth.image) for one in subjects]
     yield "as it should be", real, [_changed(one) for one in subjects]

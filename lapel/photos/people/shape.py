@@ -76,7 +76,7 @@ def body_of(pose: Pose) -> Body | None:
     right, left, neck = (pose.get(name) for name in ("right shoulder", "left shoulder", "neck"))
     if right is None or left is None:
         return None
-    neck = neck or _between(right, left)
+    neck = neck or _middle([right, left])
     hips = [pose.get(f"{side} hip") for side in ("right", "left")]
     across = math.dist(right, left)
     known = [hip for hip in hips if hip]
@@ -224,7 +224,3 @@ def _pixel(point: Point) -> tuple[int, int]:
 
 def _middle(points: Sequence[Point]) -> Point:
     return sum(x for x, _ in points) / len(points), sum(y for _, y in points) / len(points)
-
-
-def _between(one: Point, other: Point) -> Point:
-    return _middle([one, other])
