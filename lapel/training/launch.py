@@ -25,8 +25,14 @@ def device() -> torch.device:
     state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
     if state.device.type == "cpu" and os.environ.get("OMP_NUM_THREADS", "1") == "1":
         # accelerate's launcher sets one thread where nothing else was asked for; the other cores would stand idle.
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // state.num_processes))
+        torch.set_num_threads(max(1, _cores() // state.num_processes))
     return state.device
+
+
+def _cores() -> int:
+    """Processor cores that this process may run on: a container, or `taskset`, may leave it fewer than there are."""
+    allowed = getattr(os, "sched_getaffinity", None)
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
 def make_accelerator(precision: Precision, folder: RunFolder, settings: RunSettings, resumed_at: int) -> Accelerator:
