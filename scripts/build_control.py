@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from lapel.errors import run_program
 from lapel.quiet import quiet
@@ -48,12 +47,13 @@ def main() -> None:
     from lapel.base.settings import BaseSettings
     from lapel.training.pretraining.control import draw_people, make_control, train_control
     from lapel.training.pretraining.loop import Recipe
+    from lapel.training.pretraining.unet import encode_photos
 
     torch.set_num_threads(settings.threads)
     torch.manual_seed(0)
     pipeline = load_base(BaseSettings(base="tiny", precision="fp32")).pipeline()
     people = draw_people(settings.output_dir, settings.photos, 96, settings.threads)
-    encoded = encode(settings, pipeline, people)
+    encoded = encode_photos(pipeline, people.images, people.captions, settings.output_dir)
     control = make_control(pipeline.unet)
     if settings.start_from is not None:
         control.load_state_dict(type(control).from_pretrained(settings.start_from).float().state_dict())
@@ -63,18 +63,6 @@ def main() -> None:
     folder = settings.output_dir / "control"
     control.half().save_pretrained(folder)
     print(f"{folder}: {sum(file.stat().st_size for file in folder.iterdir()) / 1e6:.1f} MB")
-
-
-def encode(settings: ControlSettings, pipeline: Any, people: Any) -> Any:
-    """Photos as latents and captions as text states, by `tiny`'s own encoders."""
-    from lapel.training.pretraining.towers import encode_captions
-    from lapel.training.pretraining.unet import Encoded
-    from lapel.training.pretraining.vae import encode_pool
-
-    factor, count = pipeline.vae.config.scaling_factor, settings.photos
-    mean, std = encode_pool(pipeline.vae, people.images, count, 96, settings.output_dir)
-    states = encode_captions(pipeline.text_encoder, pipeline.tokenizer, ["", *people.captions], settings.output_dir)
-    return Encoded(mean * factor, std * factor, states[1 : count + 1], states[0])
 
 
 if __name__ == "__main__":

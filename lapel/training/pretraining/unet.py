@@ -5,15 +5,18 @@ The loss is weighted by min-SNR (Hang et al., 2023).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from diffusers.models.attention_processor import AttnProcessor, AttnProcessor2_0
 
 from lapel.training.pretraining.loop import Recipe, batch_of, train
+from lapel.training.pretraining.towers import encode_captions
+from lapel.training.pretraining.vae import encode_pool
 
 MIN_SNR = 5.0
 CAPTION_DROPOUT = 0.1
@@ -32,6 +35,15 @@ class Encoded:
     """(n, length, width) bf16: the text tower's last hidden states."""
     no_text: torch.Tensor
     """(length, width) bf16: those of the empty caption."""
+
+
+def encode_photos(pipeline: Any, images: np.ndarray, captions: Sequence[str], folder: Path) -> Encoded:
+    """Photos (n, side, side, 3) uint8 as latents and captions as text states, by a pipeline's encoders; kept in
+    `folder`."""
+    factor, count = pipeline.vae.config.scaling_factor, len(images)
+    mean, std = encode_pool(pipeline.vae, images, count, images.shape[1], folder)
+    states = encode_captions(pipeline.text_encoder, pipeline.tokenizer, ["", *captions], folder)
+    return Encoded(mean * factor, std * factor, states[1 : count + 1], states[0])
 
 
 Predict = Callable[..., torch.Tensor]
