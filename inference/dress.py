@@ -68,7 +68,7 @@ def main() -> None:
 
     from lapel.base.load import load_base
 
-    base = load_base(outfit.base, "cuda" if torch.cuda.is_available() else "cpu", inpainting=settings.keep is not None)
+    base = load_base(outfit.base, "cuda" if torch.cuda.is_available() else "cpu")
     size = (request.width or base.resolution, request.height or base.resolution)
     poses: list[Pose | None] = [read_pose(path, size) for path in people.pose] or [None]
     request = dataclasses.replace(request, width=size[0], height=size[1])

@@ -86,7 +86,7 @@ def main() -> None:
     from lapel.base.load import load_base
     from lapel.generation.inpaint import inpaint
 
-    base = load_base(outfit.base, "cuda" if torch.cuda.is_available() else "cpu", inpainting=True)
+    base = load_base(outfit.base, "cuda" if torch.cuda.is_available() else "cpu")
     pipeline, shown = put_on(outfit, base, "inpaint", request.prompt)
     controls = read_controls(control, base, photo.size)
     images = inpaint(base, pipeline, request, photo, change.mask, inpainting, time_left(), shown, controls, change.kept)

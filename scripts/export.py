@@ -123,7 +123,7 @@ def load(name: str | None, precision: Precision, settings: ExportSettings) -> Ba
 
     if name is None:
         raise UserError(f"{settings.file[0]}: an adapter changes a base; name the one to merge into with --base")
-    return load_base(BaseSettings(base=name, precision=precision), inpainting=True)
+    return load_base(BaseSettings(base=name, precision=precision))
 
 
 def merge_into(base: Base, settings: ExportSettings) -> None:

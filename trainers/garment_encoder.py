@@ -74,6 +74,7 @@ def train(settings: Settings, folder: RunFolder, checkpoint: Path | None) -> Non
         settings, plan = plan_run(settings, encoder_recipe(settings, pair_loss), device())
     with clock.phase("load"):
         base = load_fused_base(settings.base, device())
+        base.require_ordinary()
         tower = load_tower(settings.encoder.image_tower, base, base.device)
         settings.base.precision = base.precision  # what the machine settled is part of what repeats the run
         accelerator = make_accelerator(base.precision, folder, settings.run, step_of(checkpoint) if checkpoint else 0)

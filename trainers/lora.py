@@ -29,8 +29,8 @@ from lapel.training.run_folder import RunFolder, step_of
 from lapel.training.settings import (
     CaptionSettings,
     ChoiceSettings,
-    GarmentObjectiveSettings,
     InversionSettings,
+    LoraObjectiveSettings,
     OptimizerSettings,
     PlanSettings,
     RunSettings,
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from lapel.training.start import Start
 
 CLASSES = (
-    *(PhotoSettings, BaseSettings, GarmentObjectiveSettings, CaptionSettings),
+    *(PhotoSettings, BaseSettings, LoraObjectiveSettings, CaptionSettings),
     *(OptimizerSettings, RunSettings, ChoiceSettings),
     *(InversionSettings, AdapterSettings, StrengthSettings, PlanSettings),
 )
@@ -124,7 +124,8 @@ def prepare(
     from lapel.training.start import start_from
 
     objective = Objective(base.scheduler, settings.objective).to(base.device)
-    seen = take_in(settings, base, objective, accelerator, folder, clock, cache_folder(settings.run.cache_dir))
+    cache_dir, hidden = cache_folder(settings.run.cache_dir), settings.objective.text_to_image_share
+    seen = take_in(settings, base, objective, accelerator, folder, clock, cache_dir, text_to_image_share=hidden)
     if settings.captions.cache_text:
         base.release_encoders()
 

@@ -20,9 +20,11 @@ def load_tunable_base(settings: BaseSettings, device: torch.device | str = "cpu"
     """The base in fp32, whatever its precision in training: lower ones would lose most of a small step to rounding.
 
     Raises:
-        UserError: as `load_fused_base` does.
+        UserError: as `load_fused_base` does; an inpainting base.
     """
-    return load_fused_base(dataclasses.replace(settings, precision="fp32"), device)
+    base = load_fused_base(dataclasses.replace(settings, precision="fp32"), device)
+    base.require_ordinary()
+    return base
 
 
 def frozen_copy(base: Base, precision: Precision) -> Base:

@@ -17,7 +17,9 @@ from torch import Tensor
 from lapel.base.families import INPAINTING_CHANNELS, Family
 from lapel.base.prompts import encode_tokens, tokens_of, windows_taken
 from lapel.base.settings import Precision
+from lapel.base.vae import latents_of
 from lapel.base.weights import content_hash, legacy_hash
+from lapel.errors import UserError
 from lapel.files import sha256
 
 if TYPE_CHECKING:
@@ -92,6 +94,18 @@ class Base:
     def inpainting(self) -> bool:
         """Whether the UNet takes a mask and the picture around it beside the latents."""
         return self.unet.config.in_channels == INPAINTING_CHANNELS
+
+    def require_ordinary(self) -> None:
+        """Turn away an inpainting base where only one for text to image can learn.
+
+        Raises:
+            UserError: it is one.
+        """
+        if self.inpainting:
+            raise UserError(
+                f"{self.name}: an inpainting base, whose UNet needs a mask and the picture around it; give the "
+                "ordinary base (what is learned on that one fits this one too)"
+            )
 
     @property
     def zero_terminal_snr(self) -> bool:
@@ -189,10 +203,7 @@ class Base:
             mean and standard deviation, (n, 4, h / stride, w / stride) in fp32, in the UNet's scale: shifted and
             multiplied as the VAE's configuration says.
         """
-        posterior = self.vae.encode(pixels.to(self.vae.device, self.vae.dtype)).latent_dist
-        shift = self.vae.config.get("shift_factor") or 0.0
-        scale = self.vae.config.scaling_factor
-        return (posterior.mean.float() - shift) * scale, posterior.std.float() * scale
+        return latents_of(self.vae, pixels)
 
     def unet_conditions(
         self,
@@ -237,11 +248,13 @@ class Base:
         self.release_text_encoders()
 
     def pipeline(self, kind: PipelineKind = "text2img") -> Any:
-        """diffusers' stock pipeline over these very parts, without a safety checker and without a progress bar."""
+        """diffusers' stock pipeline over these very parts, without a safety checker and without a progress bar.
+
+        An inpainting base has that for inpainting alone: `lapel.generation` has it draw whole pictures too.
+        """
         import diffusers
 
-        if self.inpainting and kind != "inpaint":
-            raise ValueError(f"{self.name}: an inpainting base draws inside a mask only")
+        kind = "inpaint" if self.inpainting else kind
         name = "StableDiffusionXL" if self.family.text_encoders == 2 else "StableDiffusion"
         name += {"text2img": "", "img2img": "Img2Img", "inpaint": "Inpaint"}[kind] + "Pipeline"
         pipeline_class = getattr(diffusers, name)

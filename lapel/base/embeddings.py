@@ -121,7 +121,7 @@ def teach(base: Base, embedding: Embedding) -> None:
         UserError: it is made for another family, or the base knows the word already.
     """
     _require_fit(base, embedding)
-    pipeline = base.pipeline("inpaint" if base.inpainting else "text2img")
+    pipeline = base.pipeline()
     for tokenizer, encoder, vectors in zip(base.tokenizers, base.text_encoders, embedding.vectors, strict=True):
         encoder.resize_token_embeddings(len(tokenizer) + len(vectors), mean_resizing=False)
         pipeline.load_textual_inversion(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lapel.base.embeddings import check_embeddings
-from lapel.base.families import FAMILIES, INPAINTING_CHANNELS, Family, family_of
+from lapel.base.families import FAMILIES, Family, family_of
 from lapel.base.settings import BaseSettings
 from lapel.base.single_file import SUFFIXES, open_single_file
 from lapel.base.weights import PICKLES
@@ -17,6 +17,12 @@ from lapel.errors import UserError
 TINY_FOLDER = Path(__file__).parent / "tiny"
 """The base that lapel ships: a diffusers folder, with an image tower and a garment encoder beside the usual parts."""
 
+TINY_INPAINTING = TINY_FOLDER / "inpainting"
+"""Its inpainting variant: a UNet; the other parts are `tiny`'s own."""
+
+SHIPPED = {"tiny": TINY_FOLDER, "tiny-inpainting": TINY_INPAINTING}
+"""Bases by names of their own."""
+
 TINY_ENCODER = TINY_FOLDER / "ip-adapter-plus_tiny_sd15.safetensors"
 """The garment encoder that lapel ships for it, which is `tiny` by name as well."""
 
@@ -24,11 +30,8 @@ _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _KNOWN = "; lapel adapts " + ", ".join(family.title for family in FAMILIES.values())
 
 
-def check_base(settings: BaseSettings, inpainting: bool = False) -> None:
+def check_base(settings: BaseSettings) -> None:
     """What can be said against a base at once, without loading or downloading anything.
-
-    Args:
-        inpainting: whether an inpainting base will do.
 
     Raises:
         UserError: files or folders that are missing, of an unknown kind, or truncated.
@@ -40,9 +43,9 @@ def check_base(settings: BaseSettings, inpainting: bool = False) -> None:
     if isinstance(place, str):
         return
     if place.is_dir():
-        folder_family(place, settings.base, inpainting)
+        folder_family(place, settings.base)
     elif place.suffix not in PICKLES:  # to look into one takes torch
-        require_kind(settings.base, open_single_file(place).inpainting, inpainting)
+        open_single_file(place)
 
 
 def base_place(settings: BaseSettings) -> Path | str:
@@ -51,7 +54,12 @@ def base_place(settings: BaseSettings) -> Path | str:
     Raises:
         UserError: the name is neither of a file or folder that exists nor shaped like a hub id.
     """
-    return TINY_FOLDER if settings.base == "tiny" else place_of(settings.base, "--base")
+    return SHIPPED.get(settings.base) or place_of(settings.base, "--base")
+
+
+def part_folder(folder: Path, part: str) -> Path:
+    """Where a part of a diffusers folder lies: of `tiny-inpainting`, all but the UNet are those of `tiny`."""
+    return (TINY_FOLDER if folder == TINY_INPAINTING and part != "unet" else folder) / part
 
 
 def encoder_file(given: Path) -> Path:
@@ -72,44 +80,29 @@ def place_of(name: str, flag: str) -> Path | str:
         raise UserError(f"{name}: no such file or folder; give {flag} a path that exists")
     if not _HUB_ID.fullmatch(name) or name.startswith("."):
         hint = "a hub id (name/model), a diffusers folder or a .safetensors or .ckpt file"
-        tiny = "`tiny`, " if flag == "--base" else ""
+        tiny = "`tiny`, `tiny-inpainting`, " if flag == "--base" else ""
         raise UserError(f"{name}: no such file or folder, and not a hub id; {flag} takes {tiny}{hint}")
     return name
 
 
-def folder_family(folder: Path, name: str, inpainting: bool = False) -> Family:
+def folder_family(folder: Path, name: str) -> Family:
     """The family of a diffusers folder, by its configuration files.
 
     Args:
         name: as the user gave it.
-        inpainting: whether an inpainting base will do.
 
     Raises:
         UserError: not a diffusers folder, or of another kind of model.
     """
     config = _read_json(folder / "unet" / "config.json")
-    if not (folder / "model_index.json").is_file():
+    if not part_folder(folder, "model_index.json").is_file():
         raise UserError(
             f"{name}: not a diffusers folder (no model_index.json); --base takes one, or a .safetensors or .ckpt file"
         )
     family = family_of(config) if config else None
     if family is None:
         raise UserError(f"{name}: not a base of a known family{_KNOWN} (no refiners, no other models)")
-    require_kind(name, config.get("in_channels") == INPAINTING_CHANNELS, inpainting)
     return family
-
-
-def require_kind(name: str, is_inpainting: bool, inpainting: bool) -> None:
-    """Turn away an inpainting base where an ordinary one is needed.
-
-    Raises:
-        UserError: an inpainting base, and `inpainting` is false.
-    """
-    if is_inpainting and not inpainting:
-        raise UserError(
-            f"{name}: an inpainting base, whose UNet needs a mask and the picture around it; give the ordinary base "
-            "(what is learned on that one fits this one too)"
-        )
 
 
 def _read_json(path: Path) -> dict[str, Any]:

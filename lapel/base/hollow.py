@@ -15,7 +15,7 @@ import torch
 from lapel.base.base import DTYPES, Base
 from lapel.base.configs import PUBLISHED, write_configs
 from lapel.base.families import Family
-from lapel.base.find import TINY_FOLDER, base_place, folder_family
+from lapel.base.find import TINY_FOLDER, base_place, folder_family, part_folder
 from lapel.base.load import compute_as_settled, skip_as_settled, stated, usual_precision
 from lapel.base.parts import Wanted
 from lapel.base.settings import BaseSettings
@@ -49,7 +49,9 @@ def hollow_base(settings: BaseSettings, device: torch.device) -> Base:
 def hollow_resolution(settings: BaseSettings) -> int:
     """Side in pixels of the square pictures that the base was made for; see `hollow_base`."""
     with _configs(settings) as (folder, _):
-        unet, vae = (json.loads((folder / part / "config.json").read_text("utf-8")) for part in ("unet", "vae"))
+        unet, vae = (
+            json.loads((part_folder(folder, part) / "config.json").read_text("utf-8")) for part in ("unet", "vae")
+        )
     return int(unet["sample_size"] * 2 ** (len(vae["block_out_channels"]) - 1))
 
 
@@ -60,14 +62,14 @@ def hollow_models(folder: Path, text_encoders: int) -> Iterator[tuple[str, Any]]
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
     for name, kind in (("unet", UNet2DConditionModel), ("vae", AutoencoderKL)):
-        config = json.loads((folder / name / "config.json").read_text(encoding="utf-8"))
+        config = json.loads((part_folder(folder, name) / "config.json").read_text(encoding="utf-8"))
         with init_empty_weights():
             model: Any = kind.from_config(config)
         yield name, model
     for number in range(text_encoders):
         name = f"text_encoder{'_2' * number}"
         with init_empty_weights():
-            config = CLIPTextConfig.from_pretrained(folder / name)
+            config = CLIPTextConfig.from_pretrained(part_folder(folder, name))
             model = (CLIPTextModelWithProjection if number else CLIPTextModel)(config)
         yield name, model
 
@@ -102,8 +104,8 @@ def hollow_tower(name: str | None, settings: BaseSettings) -> HollowTower:
     """
     from transformers import CLIPVisionConfig
 
-    place = base_place(settings) if name is None else TINY_FOLDER if name == "tiny" else Path(name)
-    for folder in (Path(place), Path(place) / "image_encoder") if name is not None else (Path(place, "image_encoder"),):
+    place = Path(base_place(settings) if name is None else TINY_FOLDER if name == "tiny" else name)
+    for folder in (place, place / "image_encoder") if name is not None else (part_folder(place, "image_encoder"),):
         if (folder / "config.json").is_file():
             return HollowTower(CLIPVisionConfig.from_pretrained(folder))
     return HollowTower(CLIPVisionConfig(**_VIT_H))
@@ -124,7 +126,7 @@ _VIT_H: dict[str, Any] = {
 def _sampler(folder: Path) -> Any:
     import diffusers
 
-    config = json.loads((folder / "scheduler" / "scheduler_config.json").read_text(encoding="utf-8"))
+    config = json.loads((part_folder(folder, "scheduler") / "scheduler_config.json").read_text(encoding="utf-8"))
     return getattr(diffusers, config["_class_name"]).from_config(config)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lapel.base.find import TINY_FOLDER, place_of
+from lapel.base.find import SHIPPED, TINY_FOLDER, place_of
 from lapel.errors import UserError
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def load_tower(name: str | None, base: Base | None = None, device: torch.device 
 
 def tower_name(base: Base | None) -> str:
     """The tower of a base: its own where its folder has one, and else the one that front ends expect."""
-    if base is None or base.name == "tiny":
+    if base is None or base.name in SHIPPED:
         return "tiny" if base is not None else USUAL_TOWER
     folder = base.weight_files[0].parent.parent
     return str(folder) if (folder / "image_encoder").is_dir() else USUAL_TOWER

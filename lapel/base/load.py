@@ -16,7 +16,7 @@ from lapel.base.base import DTYPES, Base
 from lapel.base.configs import ZERO_TERMINAL_SNR
 from lapel.base.embeddings import embed
 from lapel.base.families import Family
-from lapel.base.find import base_place, folder_family, place_of, require_kind
+from lapel.base.find import SHIPPED, base_place, folder_family, place_of
 from lapel.base.parts import LEFT_OUT, Parts, Wanted, folder_parts, single_file_parts
 from lapel.base.prompts import skip_layers
 from lapel.base.settings import BaseSettings, Precision
@@ -30,13 +30,10 @@ SHORT_SIDE = 32
 training step of `tiny` in bf16."""
 
 
-def load_base(settings: BaseSettings, device: torch.device | str = "cpu", inpainting: bool = False) -> Base:
+def load_base(settings: BaseSettings, device: torch.device | str = "cpu") -> Base:
     """Load the base that the settings name, frozen, in evaluation mode, on `device`.
 
     A UNet that is to be quantised stays on the CPU for that, in its precision: `lapel.adapters.fuse` sees to it.
-
-    Args:
-        inpainting: whether an inpainting base will do.
 
     Raises:
         UserError: it is missing, truncated, of an unknown family, or cannot be downloaded; in one line.
@@ -47,12 +44,11 @@ def load_base(settings: BaseSettings, device: torch.device | str = "cpu", inpain
     folder = _download(place, settings) if isinstance(place, str) else place
     with _one_line(settings.base):
         if folder.is_dir():
-            family = folder_family(folder, settings.base, inpainting)
+            family = folder_family(folder, settings.base)
             parts = folder_parts(folder, _wanted(settings, family, dtype))
             weight_files = _unet_files(folder / "unet", settings.variant)
         else:
             file = open_single_file(folder)
-            require_kind(settings.base, file.inpainting, inpainting)
             family = file.family
             parts = single_file_parts(file, _wanted(settings, family, dtype))
             weight_files = [folder]
@@ -122,7 +118,7 @@ def usual_precision(base: str, device: torch.device) -> Precision:
     slow = device.type == "cpu" and not (
         torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()  # torch has no public question
     )
-    return "fp32" if base == "tiny" and slow else "bf16"
+    return "fp32" if base in SHIPPED and slow else "bf16"
 
 
 def _assemble(

@@ -15,7 +15,7 @@ from accelerate import init_empty_weights
 from lapel.base.configs import write_configs
 from lapel.base.families import INPAINTING_CHANNELS, Family
 from lapel.base.fill import filled
-from lapel.base.find import TINY_FOLDER
+from lapel.base.find import TINY_FOLDER, TINY_INPAINTING, part_folder
 from lapel.base.single_file import UNET_ROOT, VAE_ROOT, SingleFile
 from lapel.base.vae import load_vae, vae_of
 
@@ -52,9 +52,12 @@ class Wanted:
 
 def folder_parts(folder: Path, wanted: Wanted, unet: Any = None) -> Parts:
     """The parts of a diffusers folder; `unet`, where it is given, is taken instead of reading one."""
-    from diffusers import AutoencoderKL
+    from diffusers import AutoencoderKL, UNet2DConditionModel
 
     given = {} if unet is None else {"unet": unet}
+    if unet is None and folder == TINY_INPAINTING:
+        given["unet"] = UNet2DConditionModel.from_pretrained(folder, subfolder="unet", torch_dtype=wanted.dtype)
+    folder = part_folder(folder, "model_index.json").parent
     if wanted.vae is not None:
         config: Any = AutoencoderKL.load_config(folder, subfolder="vae")
         given["vae"] = load_vae(wanted.vae, wanted.family, config, wanted.dtype)

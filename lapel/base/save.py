@@ -154,7 +154,7 @@ def save_folder(base: Base, folder: Path, dtype: torch.dtype = torch.float16) ->
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        base.pipeline("inpaint" if base.inpainting else "text2img").save_pretrained(unfinished)
+        base.pipeline().save_pretrained(unfinished)
         for number, encoder in enumerate(base.text_encoders):
             _write_published_names(unfinished / f"text_encoder{'_2' * number}" / "model.safetensors", encoder)
         for file in unfinished.rglob("*"):

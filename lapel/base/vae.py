@@ -21,6 +21,13 @@ _DIFFUSERS = "encoder.down_blocks.0.resnets.0.norm1.weight"
 _ATTENTION = {".query.": ".to_q.", ".key.": ".to_k.", ".value.": ".to_v.", ".proj_attn.": ".to_out.0."}
 
 
+def latents_of(vae: Any, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and standard deviation of the latents of `pixels` (n, 3, h, w) in [-1, 1]; see `Base.encode_images`."""
+    posterior = vae.encode(pixels.to(vae.device, vae.dtype)).latent_dist
+    shift, scale = vae.config.get("shift_factor") or 0.0, vae.config.scaling_factor
+    return (posterior.mean.float() - shift) * scale, posterior.std.float() * scale
+
+
 def load_vae(place: Path | str, family: Family, config: dict[str, Any], dtype: torch.dtype) -> Any:
     """An AutoencoderKL from a file, a diffusers folder or a hub id, in `dtype`.
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from lapel.base.families import INPAINTING_CHANNELS
 from lapel.generation.request import Request
 from lapel.generation.schedulers import scheduler_named
 
@@ -97,6 +98,8 @@ def generate_together(
     if first.scheduler is not None:
         pipeline.scheduler = scheduler_named(first.scheduler, base_scheduler)
     pipeline.set_progress_bar_config(disable=True)
+    if upon is None and pipeline.unet.config.in_channels == INPAINTING_CHANNELS:
+        upon = _blank(pipeline, first)
     images: list[Image.Image] = []
     try:
         for number, batch in enumerate(batches):
@@ -105,6 +108,34 @@ def generate_together(
         pipeline.scheduler = base_scheduler
     drawn = iter(images)
     return [[next(drawn) for _ in request.image_seeds()] for request in requests]
+
+
+@dataclass(frozen=True)
+class Blank:
+    """Nothing, for an inpainting base: a picture that is hidden wholly, of which it draws all."""
+
+    latents: Tensor
+    """(1, 4, h, w): of plain grey."""
+    hidden: Any
+    """PIL image, mode L: white."""
+
+    def arguments(self, seeds: Sequence[int]) -> dict[str, Any]:
+        """The pipeline's arguments for a batch, one image for each seed."""
+        latents = self.latents.repeat(len(seeds), 1, 1, 1)
+        return {"image": latents, "mask_image": self.hidden, "masked_image_latents": latents, "strength": 1.0}
+
+
+def _blank(pipeline: Any, request: Request) -> Blank:
+    import torch
+    from PIL import Image
+
+    from lapel.base.vae import latents_of
+
+    usual = pipeline.unet.config.sample_size * pipeline.vae_scale_factor
+    width, height = request.width or usual, request.height or usual
+    with torch.no_grad():
+        latents, _ = latents_of(pipeline.vae, torch.zeros(1, 3, height, width))
+    return Blank(latents, Image.new("L", (width, height), 255))
 
 
 def _drawn_apart(request: Request) -> dict[str, Any]:

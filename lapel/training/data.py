@@ -7,7 +7,7 @@ a step are the same however many processes share them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,8 @@ class Example:
     std: Tensor
     mask: Tensor
     on_backdrop: bool = False
+    around: Tensor | None = None
+    """(ways, 5, h, w): for an inpainting base, the ways in which it is hidden, first wholly; see `Batch`."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,13 @@ class Batch:
     captions: Tensor
     dropped: list[int]
     files: list[str]
+    around: Tensor | None = field(default=None, kw_only=True)
+    """(n, 5, h, w): what an inpainting base is shown beside the noised latents, the mask of what is hidden, and the
+    latents of the picture around that."""
+
+    def seen(self, noised: Tensor) -> Tensor:
+        """What the UNet is given, for noised latents (n, 4, h, w)."""
+        return noised if self.around is None else torch.cat([noised, self.around], dim=1)
 
 
 class Drawing:
@@ -103,14 +112,22 @@ class Batches(Drawing):
         examples: the encoded photos. They are kept on the device: a garment is a handful of photos.
         caption_dropout: share of examples with the empty caption.
         photo_share: how often a photo that has backdrops is seen as it is; else it is on one of them.
+        text_to_image_share: how often a picture is hidden wholly where a base is shown what is around.
         drawing: as for `Drawing`.
     """
 
     def __init__(
-        self, examples: Sequence[Example], *, caption_dropout: float = 0.0, photo_share: float = 0.5, **drawing: Any
+        self,
+        examples: Sequence[Example],
+        *,
+        caption_dropout: float = 0.0,
+        photo_share: float = 0.5,
+        text_to_image_share: float = 1.0,
+        **drawing: Any,
     ) -> None:
         super().__init__(**drawing)
         self.caption_dropout, self.photo_share = caption_dropout, photo_share
+        self.text_to_image_share = text_to_image_share
         self.captions = [*dict.fromkeys(example.caption for example in examples if example.caption), ""]
         """Every caption once; the last is the empty one."""
         shapes: dict[torch.Size, list[Example]] = {}
@@ -129,6 +146,9 @@ class Batches(Drawing):
         captions = bucket.captions[rows].masked_fill(dropped, len(self.captions) - 1)
         posterior, noise = self.draw_noises(bucket.mean.shape[1:], step, part)
         mine = rows[self.share].to(self.device)
+        around = None
+        if bucket.around is not None:
+            around = bucket.around[mine, self._hidings(bucket.around.shape[1], chance)[self.share].to(self.device)]
         return Batch(
             latents=torch.addcmul(bucket.mean[mine], bucket.std[mine], posterior),
             noise=noise,
@@ -137,7 +157,13 @@ class Batches(Drawing):
             captions=captions[self.share].to(self.device),
             dropped=dropped[self.share].nonzero()[:, 0].tolist(),
             files=[bucket.files[row] for row in rows[self.share].tolist()],
+            around=around,
         )
+
+    def _hidings(self, ways: int, chance: torch.Generator) -> Tensor:
+        """(n,): in which of so many ways each example is hidden; 0 is wholly."""
+        partly = torch.rand(self.size, generator=chance) >= self.text_to_image_share
+        return torch.randint(1, ways, (self.size,), generator=chance) * partly
 
     def _backdrops(self, counts: Tensor, chance: torch.Generator) -> Tensor:
         """For photos with so many backdrops (n,): 0 for the photo as it is, else the number of one of them."""
@@ -147,7 +173,8 @@ class Batches(Drawing):
 
 
 class _Bucket:
-    """The examples of one shape, stacked: mean, std (n, c, h, w), mask (n, 1, h, w), rows of captions (n,).
+    """The examples of one shape, stacked: mean, std (n, c, h, w), mask (n, 1, h, w), rows of captions (n,); `around`
+    (n, ways, 5, h, w), or None.
 
     `first` (m,) is the row of each photo as it is, and `backdrops` (m,) the number of those after it on backdrops.
     """
@@ -157,6 +184,8 @@ class _Bucket:
         self.mean = torch.stack([example.mean for example in examples]).to(device)
         self.std = torch.stack([example.std for example in examples]).to(device)
         self.mask = torch.stack([example.mask for example in examples]).to(device)
+        around = [example.around for example in examples if example.around is not None]
+        self.around = torch.stack(around).to(device) if around else None
         self.captions = torch.tensor([captions.index(example.caption) for example in examples])
         self.first = torch.tensor([row for row, example in enumerate(examples) if not example.on_backdrop])
         ends = torch.cat([self.first[1:], torch.tensor([len(examples)])])

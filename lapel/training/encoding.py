@@ -52,6 +52,7 @@ def encode_photos(base: Base, photos: Dataset, cache_dir: Path, settings: PhotoS
     backdrops = [backdrops_for(row, settings, pictures) for row in words]
     sides = ("as_is", "mirrored") if settings.flip else ("as_is",)
     digest = _digest(base.vae)
+    digest.update(b"inpainting" if base.inpainting else b"")
     for photo, on in zip(photos, backdrops, strict=True):
         digest.update(f"{photo['file']} {photo['image'].size} {sides} {BACKDROPS} {on}".encode())
         for picture in (photo["image"], photo["mask"], photo["figure"]):
@@ -63,7 +64,13 @@ def encode_photos(base: Base, photos: Dataset, cache_dir: Path, settings: PhotoS
     encoded = _cached(photos, encode, digest.hexdigest(), cache_dir)
     # Captions are not part of the cache: changing one must not cost an encoding.
     examples = [
-        Example(row["file"], caption, *_load_picture(tensors, side, number), on_backdrop=number > 0)
+        Example(
+            row["file"],
+            caption,
+            *_load_picture(tensors, side, number),
+            on_backdrop=number > 0,
+            around=tensors.get(f"{side}.{number}.around"),
+        )
         for row, on, tensors in zip(words, backdrops, encoded, strict=True)
         for side in sides
         for number, caption in enumerate([row["caption"], *(caption_on(row, backdrop) for backdrop in on)])
@@ -120,12 +127,46 @@ def _encode_photo(
         turned = mask.flip(-1) if side == "mirrored" else mask
         for number, picture in enumerate(pictures):
             pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].to(base.vae.dtype) / 127.5 - 1
-            mean, std = base.encode_images(pixels.flip(-1) if side == "mirrored" else pixels)
+            sided = pixels.flip(-1) if side == "mirrored" else pixels
+            mean, std = base.encode_images(sided)
             tensors |= {f"{side}.{number}.mean": mean[0], f"{side}.{number}.std": std[0]}
+            if base.inpainting:
+                tensors[f"{side}.{number}.around"] = surroundings(base, sided, turned)
         # The mean over each latent pixel's area: soft edges and thin straps survive.
         small = torch.nn.functional.adaptive_avg_pool2d(turned, (mean.shape[-2], mean.shape[-1]))
         tensors[f"{side}.mask"] = small[0]
     return tensors
+
+
+def surroundings(base: Base, pixels: Tensor, mask: Tensor) -> Tensor:
+    """What an inpainting base is shown of a picture that is hidden in several ways; the first of them is wholly.
+
+    Args:
+        pixels: (1, 3, h, w) in [-1, 1].
+        mask: (1, 1, h, w), above 0 where the garment is.
+
+    Returns:
+        (ways, 5, h, w) at the latents' size: 1 where it is hidden, and the latents of the picture with grey there.
+    """
+    hidden = hidings(mask, base.latent_stride)
+    shown = [
+        pixels.masked_fill(over.bool(), 0.0)
+        for over in hidden.repeat_interleave(base.latent_stride, -1).repeat_interleave(base.latent_stride, -2)
+    ]
+    return torch.cat([hidden, torch.cat([base.encode_images(picture)[0].cpu() for picture in shown])], dim=1)
+
+
+def hidings(mask: Tensor, stride: int) -> Tensor:
+    """Ways to hide a garment (1, 1, h, w), by whole latents (4, 1, h / stride, w / stride), 1 where it is hidden: with
+    the whole picture; closely; loosely, by an eighth of the picture's shorter side; and in its box."""
+    close = torch.nn.functional.max_pool2d((mask > 0).float(), stride)
+    reach = min(close.shape[-2:]) // 8
+    loose = torch.nn.functional.max_pool2d(close, 2 * reach + 1, stride=1, padding=reach)
+    rows, columns = close[0, 0].amax(1).nonzero()[:, 0], close[0, 0].amax(0).nonzero()[:, 0]
+    box = torch.zeros_like(close)
+    if len(rows):
+        box[..., rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = 1.0
+    return torch.cat([torch.ones_like(close), close, loose, box])
 
 
 def _load_picture(row: dict[str, Tensor], side: str, number: int) -> tuple[Tensor, Tensor, Tensor]:

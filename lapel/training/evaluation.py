@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lapel.adapters.strength import at_strength
 from lapel.base.base import Base
-from lapel.base.find import base_place
+from lapel.base.find import base_place, part_folder
 from lapel.base.settings import BaseSettings
 from lapel.errors import UserError
 from lapel.fidelity.identity import ImageTower, has_tower
@@ -179,6 +179,7 @@ def choice_words(chosen: Mapping[str, Any]) -> str:
 def _tower(folder: Path | None, base_settings: BaseSettings, device: str) -> ImageTower | None:
     if folder is None:
         place = base_place(base_settings)
+        place = part_folder(place, "image_encoder").parent if isinstance(place, Path) else place
         folder = place if isinstance(place, Path) and has_tower(place) else None
     elif not has_tower(folder):
         raise UserError(f"--tower {folder}: no image tower (image_encoder/ and text_projection.safetensors)")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lapel.adapters.settings import quantisable
+from lapel.base.find import SHIPPED
 from lapel.errors import UserError
 from lapel.memory import peak_memory
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         ChoiceSettings,
         GarmentObjectiveSettings,
         InversionSettings,
+        LoraObjectiveSettings,
         ObjectiveSettings,
         OptimizerSettings,
         PlanSettings,
@@ -77,6 +79,7 @@ class GarmentSettings(AllSettings):
 class Settings(GarmentSettings):
     """All the settings of a LoRA training, in the order of its `CLASSES`."""
 
+    objective: LoraObjectiveSettings
     adapter: AdapterSettings
     strength: StrengthSettings
     plan: PlanSettings
@@ -139,7 +142,7 @@ def base_row(base: Base) -> str:
     row = f"{base.name} ({base.family.title}), {str(base.dtype).removeprefix('torch.')} on {base.device}"
     if added := wearing(base):
         row += f", wearing {added}"
-    return row + (f"\n{' ' * 14}tiny is for trying out: give a real model with --base" if base.name == "tiny" else "")
+    return row + (f"\n{' ' * 14}tiny is for trying out: give a real model with --base" if base.name in SHIPPED else "")
 
 
 def step_rows(objective: ObjectiveSettings, optimizer: OptimizerSettings, base: Base, processes: int) -> dict[str, str]:

@@ -44,10 +44,14 @@ def take_in(
     folder: RunFolder,
     clock: Clock,
     cache_dir: Path,
+    text_to_image_share: float = 1.0,
 ) -> Intake:
     """Photos become latents and captions embeddings, each once; the first process fills the caches, the others read.
 
     Between the two, the trigger is learned where the settings ask for that.
+
+    Args:
+        text_to_image_share: how often an inpainting base has a whole picture hidden; as in `LoraObjectiveSettings`.
 
     Raises:
         UserError: every photo that is unfit; a trigger that cannot be learned.
@@ -64,6 +68,7 @@ def take_in(
             batch_size=settings.optimizer.batch_size,
             timesteps=objective.timesteps,
             photo_share=settings.photos.photo_share,
+            text_to_image_share=text_to_image_share,
             device=base.device,
             rank=accelerator.process_index,
             world=accelerator.num_processes,

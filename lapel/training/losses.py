@@ -21,7 +21,7 @@ def photo_loss(objective: Objective, predict: Predict, own: Predict | None) -> C
     """
 
     def loss(batch: Batch) -> Tensor:
-        noised = objective.noised(batch.latents, batch.noise, batch.timesteps)
+        noised = batch.seen(objective.noised(batch.latents, batch.noise, batch.timesteps))
         target, mask = objective.target(batch.latents, batch.noise, batch.timesteps), batch.mask
         keeps = objective.settings.keeps_surroundings
         if own is not None and (keeps or batch.dropped):

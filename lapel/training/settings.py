@@ -53,6 +53,21 @@ class GarmentObjectiveSettings(ObjectiveSettings):
 
 
 @dataclass
+class LoraObjectiveSettings(GarmentObjectiveSettings):
+    """What a training step of a LoRA minimises."""
+
+    text_to_image_share: float = 0.5
+    """Of an inpainting base: share of examples (0 to 1) whose picture is hidden wholly, as for text to image. Of the
+    others the garment is hidden, closely, loosely or in its box, as for a change of clothes. What is learned from both
+    is worn on either kind of base."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.text_to_image_share <= 1:
+            raise ValueError(f"text_to_image_share is {self.text_to_image_share}: give a number from 0 to 1")
+
+
+@dataclass
 class CaptionSettings:
     """What becomes of the captions of one garment's photos."""
 

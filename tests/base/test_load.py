@@ -170,8 +170,6 @@ def test_missing_and_unknown_bases_are_said(tmp_path: Path, load: bool) -> None:
 def test_other_models_are_turned_away(tiny_copy: Path) -> None:
     path = tiny_copy / "unet" / "config.json"
     config = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps({**config, "in_channels": 9}), encoding="utf-8")
-    assert "an inpainting base" in one_line(tiny_copy)
     path.write_text(json.dumps({**config, "in_channels": 8}), encoding="utf-8")
     assert "known family" in one_line(tiny_copy)
     path.write_text(json.dumps({**config, "_class_name": "FluxTransformer2DModel"}), encoding="utf-8")

@@ -172,21 +172,17 @@ def inpainting(tiny: Base, tmp_path: Path) -> Path:
 
 
 def test_an_inpainting_base_fills_a_mask_and_nothing_else(inpainting: Path, tmp_path: Path) -> None:
+    base = load(inpainting)
     with pytest.raises(UserError, match="an inpainting base"):
-        load(inpainting)
-    base = load_base(BaseSettings(base=str(inpainting), precision="fp32"), inpainting=True)
+        base.require_ordinary()
     assert base.inpainting and isinstance(base.unet, UNet2DConditionModel)
     image, mask = torch.rand(1, 3, 64, 64), torch.ones(1, 1, 64, 64)
     arguments = {"num_inference_steps": 2, "height": 64, "width": 64, "output_type": "np"}
     pictures = base.pipeline("inpaint")("a shirt", image=image, mask_image=mask, **arguments).images
     assert pictures.std() > 0
-    with pytest.raises(ValueError, match="inside a mask"):
-        base.pipeline()
+    assert type(base.pipeline()) is type(base.pipeline("inpaint"))
     save_folder(base, tmp_path / "folder", torch.float32)
-    with pytest.raises(UserError, match="an inpainting base"):
-        load(tmp_path / "folder")
-    again = load_base(BaseSettings(base=str(tmp_path / "folder"), precision="fp32"), inpainting=True)
-    assert_same(again, base)
+    assert_same(load(tmp_path / "folder"), base)
 
 
 def vae_file(tiny: Base, path: Path, **changes: Any) -> Tensors:

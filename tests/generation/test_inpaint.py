@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from lapel.base.base import Base
@@ -20,6 +19,7 @@ from lapel.generation.patch import soften
 from lapel.photos.people.change import Wearer, change_of_clothes
 from lapel.photos.people.shape import shape_of
 from lapel.photos.read import read_picture
+from lapel.training.pretraining.inpainting import make_inpainting
 
 
 @pytest.fixture(scope="module", params=["text to image", "inpainting"])
@@ -29,11 +29,9 @@ def base(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         return load_base(BaseSettings(base="tiny", precision="fp32"))
     folder = tmp_path_factory.mktemp("inpainting")
     pipeline = random_pipeline("tiny", folder)
-    convolution = torch.nn.Conv2d(9, pipeline.unet.conv_in.out_channels, 3, padding=1)
-    pipeline.unet.conv_in = convolution
-    pipeline.unet.register_to_config(in_channels=9)
+    pipeline.unet = make_inpainting(pipeline.unet)
     pipeline.save_pretrained(folder)
-    return load_base(BaseSettings(base=str(folder), precision="fp32"), inpainting=True)
+    return load_base(BaseSettings(base=str(folder), precision="fp32"))
 
 
 @pytest.fixture

@@ -38,6 +38,21 @@ def test_seed_step_and_part_each_give_other_noise(change: dict[str, int]) -> Non
     assert not torch.equal(one.noise, other.noise)
 
 
+def test_what_is_hidden_is_all_or_a_part_in_the_share_that_is_asked_for() -> None:
+    hidden = [replace(example(name), around=torch.arange(4.0)[:, None, None, None].expand(4, 5, 4, 4)) for name in "ab"]
+    ways = Counter()
+    for step in range(400):
+        around = batches(hidden, text_to_image_share=0.4).draw(step).around
+        assert around is not None
+        assert around.shape == (4, 5, 4, 4)
+        ways.update(around[:, 0, 0, 0].tolist())
+    assert ways[0.0] / 1600 == pytest.approx(0.4, abs=0.04)
+    assert [ways[float(way)] / 1600 for way in (1, 2, 3)] == pytest.approx([0.2] * 3, abs=0.04)
+    usual, shown = batches([example("a")]).draw(3), batches(hidden[:1], text_to_image_share=0.4).draw(3)
+    assert usual.around is None
+    assert torch.equal(usual.noise, shown.noise)
+
+
 def test_processes_share_one_batch() -> None:
     examples = [example(n, std=1.0) for n in "abcde"]
     whole = batches(examples, batch_size=6).draw(3)

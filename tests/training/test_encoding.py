@@ -19,7 +19,7 @@ from lapel.errors import UserError
 from lapel.photos import PhotoSettings
 from lapel.photos.backdrops import backdrops_for, put_on
 from lapel.training.data import Example
-from lapel.training.encoding import encode_photos, text_of
+from lapel.training.encoding import encode_photos, hidings, surroundings, text_of
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +55,30 @@ def test_latents_and_masks_are_those_of_the_base_and_the_photo(base: Base, tmp_p
     assert example.mask.shape == (1, 32 // base.latent_stride, 64 // base.latent_stride)
     assert example.mask.mean() == 0.5
     assert (example.file, example.caption) == ("front.jpg", "an ohwx boot of ours")
+
+
+def test_a_garment_is_hidden_wholly_closely_loosely_and_in_its_box() -> None:
+    mask = torch.zeros(1, 1, 64, 64)
+    mask[..., 20:40, 30] = 1
+    mask[..., 20, 30:44] = 0.1
+    everything, close, loose, box = (way[0] for way in hidings(mask, 4))
+    assert everything.all()
+    assert close.nonzero().tolist() == [[5, 7], [5, 8], [5, 9], [5, 10], [6, 7], [7, 7], [8, 7], [9, 7]]
+    assert box.sum() == 5 * 4
+    assert loose[3:12, 5:10].all()
+    assert loose[:, :5].sum() == 0
+    assert (hidings(torch.zeros(1, 1, 64, 64), 4)[1:] == 0).all()
+
+
+def test_an_inpainting_base_is_shown_what_is_not_hidden(base: Base) -> None:
+    pixels = torch.rand(1, 3, 64, 64) * 2 - 1
+    mask = torch.zeros(1, 1, 64, 64)
+    mask[..., 16:32, 24:40] = 1
+    around = surroundings(base, pixels, mask)
+    assert around.shape == (4, 5, 16, 16)
+    pixels[..., 16:32, 24:40] = 0
+    torch.testing.assert_close(around[1, 1:], base.encode_images(pixels)[0][0])
+    torch.testing.assert_close(around[0, 1:], base.encode_images(torch.zeros_like(pixels))[0][0])
 
 
 def test_the_cache_serves_the_same_and_only_the_same(

@@ -57,6 +57,21 @@ def mixed(batch: Batch, settings: ObjectiveSettings) -> Tensor:
     return inside * one.target(batch.latents, batch.noise, batch.timesteps) + (1 - inside) * kept
 
 
+def test_an_inpainting_base_sees_what_is_around_whoever_predicts(batch: Batch) -> None:
+    around = torch.randn(N, 5, *SHAPE[1:])
+    seen: list[Tensor] = []
+
+    def predict(noised: Tensor, *_: Tensor) -> Tensor:
+        seen.append(noised)
+        return noised[:, :4]
+
+    photo_loss(objective(GarmentObjectiveSettings()), predict, predict)(dataclasses.replace(batch, around=around))
+    assert len(seen) == 2
+    for noised in seen:
+        assert noised.shape[1] == 9
+        assert torch.equal(noised[:, 4:], around)
+
+
 def test_nothing_is_to_be_learned_by_who_draws_the_garment_and_keeps_the_rest(batch: Batch) -> None:
     settings = GarmentObjectiveSettings()
     assert of(batch, settings, mixed(batch, settings)) == pytest.approx(0, abs=1e-12)

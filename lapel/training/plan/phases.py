@@ -121,7 +121,8 @@ class Recipe:
 
 def photo_batch(base: Base, size: int, side: int) -> Batch:
     """A batch of photos, all without a caption: that is what takes most."""
-    shape = (size, base.unet.config.in_channels, side // base.latent_stride, side // base.latent_stride)
+    shape = (size, base.unet.config.out_channels, side // base.latent_stride, side // base.latent_stride)
+    more = base.unet.config.in_channels - shape[1]
     return Batch(
         latents=torch.zeros(shape),
         noise=torch.zeros(shape),
@@ -130,6 +131,7 @@ def photo_batch(base: Base, size: int, side: int) -> Batch:
         captions=torch.zeros(size, dtype=torch.int64),
         dropped=list(range(size)),
         files=[""] * size,
+        around=torch.zeros(size, more, *shape[2:]) if more else None,
     )
 
 
