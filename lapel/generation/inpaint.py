@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from lapel.errors import UserError
 from lapel.generation.control import Control, guided
 from lapel.generation.denoise import GarmentPhotos, Progress, generate
-from lapel.generation.patch import Patch, choose_patch, soften
+from lapel.generation.patch import Patch, box_around, choose_patch, soften
 from lapel.generation.request import Request
 
 if TYPE_CHECKING:
@@ -42,8 +42,9 @@ class InpaintSettings:
     only_masked: bool = True
     """Draw the surroundings of the mask at the base's whole size, rather than the whole photo."""
 
-    padding: int = 32
-    """Pixels of the photo around the mask that the base sees with `only_masked`."""
+    padding: int | None = None
+    """Pixels of the photo around the mask that the base sees with `only_masked`. Unless given, two fifths of the
+    mask's longer side: a base that does not see the head above the clothes draws another one."""
 
     def __post_init__(self) -> None:
         """Refuse what no pipeline can do.
@@ -55,7 +56,7 @@ class InpaintSettings:
         if not 0 < self.strength <= 1:
             findings.append(f"strength is {self.strength:g}; it must be above 0 and at most 1")
         for name in ("mask_feather", "padding"):
-            if getattr(self, name) < 0:
+            if (getattr(self, name) or 0) < 0:
                 findings.append(f"{name} is {getattr(self, name)}; it must be at least 0")
         if findings:
             raise UserError(*findings)
@@ -129,8 +130,8 @@ def inpaint(
         raise UserError("the mask is empty: nothing would be drawn; make it larger, or raise --mask_grow")
     if int(request.steps * settings.strength) < 1:
         raise UserError(f"{request.steps} steps at a strength of {settings.strength:g} leave none; raise either")
-    padding = settings.padding if settings.only_masked else None
-    patch = choose_patch(alpha, base.resolution, base.multiple, padding, (request.width, request.height))
+    around = box_around(alpha, settings.padding) if settings.only_masked else (0, 0, *photo.size)
+    patch = choose_patch(around, photo.size, base.resolution, base.multiple, (request.width, request.height))
     sized = dataclasses.replace(request, width=patch.size[0], height=patch.size[1])
     upon = _upon(base, patch, photo, patch.cells(alpha, base.latent_stride), settings)
     cut = [dataclasses.replace(control, map=patch.cut_map(control.map, photo.size)) for control in controls]

@@ -15,6 +15,10 @@ Box = tuple[int, int, int, int]
 """left, top, right, bottom in pixels; the last two are outside."""
 
 
+PADDING = 0.4
+"""Of the longer side of what is drawn anew: as much of a photo is seen around it."""
+
+
 @dataclass(frozen=True)
 class Patch:
     """`box` of a photo is drawn at `size` (width, height), whose sides are multiples that the base can draw."""
@@ -82,41 +86,41 @@ def soften(mask: Image.Image, grow: int, feather: int, kept: Image.Image | None 
     return alpha
 
 
-def choose_patch(
-    alpha: Alpha, resolution: int, multiple: int, padding: int | None, size: tuple[int | None, int | None]
-) -> Patch:
-    """The patch that covers what is drawn anew.
+def box_around(alpha: Alpha, padding: int | None) -> Box:
+    """What is drawn anew, with so many pixels of the photo around it; unless given, `PADDING`.
 
     Args:
         alpha: (h, w), not all zero.
+    """
+    rows, columns = np.nonzero(alpha)
+    (top, left), (bottom, right) = ((int(end(rows)), int(end(columns))) for end in (np.min, np.max))
+    if padding is None:
+        padding = round(PADDING * (1 + max(bottom - top, right - left)))
+    height, width = alpha.shape
+    return (
+        *(max(0, left - padding), max(0, top - padding)),
+        *(min(width, right + 1 + padding), min(height, bottom + 1 + padding)),
+    )
+
+
+def choose_patch(
+    box: Box, photo: tuple[int, int], resolution: int, multiple: int, size: tuple[int | None, int | None]
+) -> Patch:
+    """The patch that covers a box of a photo of that size (width, height).
+
+    Args:
         resolution: side in pixels of the squares that the base was trained on; a patch has about their area.
         multiple: sides of the patch as it is drawn are multiples of this.
-        padding: pixels of the photo around what is drawn, for the base to see; None for the whole photo.
         size: width and height to draw at, where they are settled.
     """
-    height, width = alpha.shape
-    box = (0, 0, width, height) if padding is None else _padded(alpha, padding)
     wide, high = box[2] - box[0], box[3] - box[1]
     scale = resolution / math.sqrt(wide * high)
-    drawn = tuple(
+    drawn_wide, drawn_high = (
         given or max(multiple, round(side * scale / multiple) * multiple)
         for given, side in zip(size, (wide, high), strict=True)
     )
-    drawn_wide, drawn_high = drawn
-    if padding is not None:
-        box = _towards(box, drawn_wide / drawn_high, width, height)
-    return Patch(box, (drawn_wide, drawn_high))
-
-
-def _padded(alpha: Alpha, padding: int) -> Box:
-    rows, columns = np.nonzero(alpha)
-    height, width = alpha.shape
-    return (
-        max(0, int(columns.min()) - padding),
-        max(0, int(rows.min()) - padding),
-        min(width, int(columns.max()) + 1 + padding),
-        min(height, int(rows.max()) + 1 + padding),
-    )
+    whole = (wide, high) == photo
+    return Patch(box if whole else _towards(box, drawn_wide / drawn_high, *photo), (drawn_wide, drawn_high))
 
 
 def _towards(box: Box, aspect: float, width: int, height: int) -> Box:

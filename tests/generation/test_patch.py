@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lapel.generation.patch import choose_patch, soften
+from lapel.generation.patch import PADDING, box_around, choose_patch, soften
 
 
 def blob(width: int, height: int, seed: int) -> Image.Image:
@@ -37,7 +37,7 @@ def test_every_pixel_outside_the_feathered_mask_is_the_photos(
     rng = np.random.default_rng(seed)
     photo = Image.fromarray(rng.integers(0, 256, (height, width, 3), np.uint8))
     alpha = soften(blob(width, height, seed), grow, feather)
-    patch = choose_patch(alpha, *base, padding, (None, None))
+    patch = choose_patch(box_around(alpha, padding), (width, height), *base, (None, None))
     left, top, right, bottom = patch.box
     assert 0 <= left < right <= width and 0 <= top < bottom <= height
     assert all(side % base[1] == 0 and side > 0 for side in patch.size)
@@ -73,7 +73,7 @@ def test_what_is_kept_is_never_drawn() -> None:
 def test_a_thin_strap_is_not_lost_between_latents() -> None:
     alpha = np.zeros((512, 512), np.uint8)
     alpha[:, 255:257] = 255
-    patch = choose_patch(alpha, 64, 8, None, (None, None))
+    patch = choose_patch((0, 0, 512, 512), (512, 512), 64, 8, (None, None))
     assert patch.size == (64, 64)
     cells = patch.cells(alpha, 8)
     assert cells.shape == (64, 64)
@@ -81,9 +81,18 @@ def test_a_thin_strap_is_not_lost_between_latents() -> None:
     assert (cells.max(axis=0) > 0).sum() == 16  # the two columns of latents that it touches
 
 
+def test_as_much_is_seen_around_as_the_mask_is_large() -> None:
+    alpha = np.zeros((1000, 800), np.uint8)
+    alpha[300:700, 350:450] = 255
+    seen = round(PADDING * 400)
+    assert box_around(alpha, None) == (350 - seen, 300 - seen, 450 + seen, 700 + seen)
+    assert box_around(alpha, 0) == (350, 300, 450, 700)
+    assert box_around(alpha, 10_000) == (0, 0, 800, 1000)
+
+
 def test_the_patch_is_not_squeezed_where_the_photo_reaches() -> None:
     alpha = np.zeros((1000, 800), np.uint8)
     alpha[300:700, 350:450] = 255
-    patch = choose_patch(alpha, 512, 64, 32, (None, None))
+    patch = choose_patch(box_around(alpha, 32), (800, 1000), 512, 64, (None, None))
     left, top, right, bottom = patch.box
     assert (right - left) / (bottom - top) == pytest.approx(patch.size[0] / patch.size[1], rel=0.01)

@@ -1,0 +1,148 @@
+"""Ways to dress a person of the wardrobe: what each is told, shown or has learned of the garment, and on which base."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from evaluation.trials import Training, garment_folder, train
+from evaluation.wearers import Masks, Subject, change_for
+from lapel.base.settings import BaseSettings
+from lapel.generation import Request
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from lapel.generation import GarmentPhotos
+    from lapel.wardrobe import Garment
+
+Told = Literal["caption", "kind"]
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to dress somebody."""
+
+    title: str
+    base: str = "tiny"
+    told: Told = "kind"
+    """What words say of the garment: all that they can, or its kind alone; of an adapter, its trigger and kind."""
+    encoder: bool = False
+    """Whether a garment encoder is shown one flat photo."""
+    training: str = ""
+    """Of the adapter that is worn, as `Training.of` reads it."""
+    skeleton: bool = False
+    """Whether a ControlNet is shown the person's skeleton."""
+
+
+ON_INPAINTING = "lora:config=tiny,base=tiny-inpainting"
+
+METHODS = {
+    "caption": Method("full caption", told="caption"),
+    "encoder": Method("encoder", encoder=True),
+    "encoder-skeleton": Method("encoder, skeleton", encoder=True, skeleton=True),
+    "inpainting-caption": Method("inpainting base: full caption", "tiny-inpainting", told="caption"),
+    "inpainting-encoder": Method("inpainting base: encoder", "tiny-inpainting", encoder=True),
+    "inpainting-encoder-skeleton": Method(
+        "inpainting base: encoder, skeleton", "tiny-inpainting", encoder=True, skeleton=True
+    ),
+    "lora": Method("inpainting base: LoRA of tiny, skeleton", "tiny-inpainting", training="lora", skeleton=True),
+    "lora-inpainting": Method(
+        "inpainting base: LoRA of its own, skeleton", "tiny-inpainting", training=ON_INPAINTING, skeleton=True
+    ),
+    "lora-encoder": Method(
+        "inpainting base: encoder and LoRA, skeleton",
+        "tiny-inpainting",
+        encoder=True,
+        training=f"{ON_INPAINTING},start_from_encoder=tiny",
+        skeleton=True,
+    ),
+}
+"""By the names that settings have for them, in the table's order."""
+
+
+class Dresser:
+    """Dresses the subjects by one method after the other.
+
+    Args:
+        encoder: the garment encoder's file.
+        trials: the folder of garments' photos and trainings.
+        steps, guidance: of the drawing.
+    """
+
+    def __init__(self, subjects: Sequence[Subject], encoder: Path, trials: Path, steps: int, guidance: float) -> None:
+        self.subjects, self.encoder, self.trials = subjects, encoder, trials
+        self.steps, self.guidance = steps, guidance
+        self.changes = [change_for(one) for one in subjects]
+
+    def dress(self, method: Method) -> tuple[list[Image.Image], Masks]:
+        """An image of each subject, and where it was allowed to draw."""
+        from tqdm import tqdm
+
+        images, masks = {}, {}
+        with tqdm(total=len(self.subjects), desc=method.title, unit="person", mininterval=1) as progress:
+            for garment in dict.fromkeys(one.garment for one in self.subjects):
+                worn = self._put_on(method, garment)
+                for number, one in enumerate(self.subjects):
+                    if one.garment == garment:
+                        images[number], masks[number] = self._draw(number, method, *worn)
+                        progress.update()
+        numbers = range(len(self.subjects))
+        return [images[number] for number in numbers], [masks[number] for number in numbers]
+
+    def _put_on(self, method: Method, garment: Garment) -> tuple[Any, Any, str, GarmentPhotos | None]:
+        """The base, its pipeline in the garment, what that is called, and what the encoder is shown."""
+        from evaluation.learning import card_of
+        from lapel.adapters.card import KOHYA_SUFFIX, weight_of
+        from lapel.adapters.ip_adapter import read_encoder, wear_encoder
+        from lapel.adapters.wear import wear
+        from lapel.base.load import load_base
+
+        words = garment.words() if method.told == "caption" else garment.kind
+        base = load_base(BaseSettings(base=method.base))
+        pipeline, photos = base.pipeline("inpaint"), None
+        if method.training:
+            run = train(Training.of(method.training), garment_folder(garment, self.trials / "photos"), self.trials)
+            card = card_of(run)
+            words = f"{card['trigger']} {card['class_word']}"
+            wear(pipeline, [(run / f"{card['name']}{KOHYA_SUFFIX}", weight_of(card))])
+        if method.encoder:
+            file = read_encoder(self.encoder)
+            photos = _seen(file, base, next(one for one in self.subjects if one.garment == garment))
+            wear_encoder(pipeline, file, 1.0)
+        return base, pipeline, words, photos
+
+    def _draw(
+        self, number: int, method: Method, base: Any, pipeline: Any, words: str, photos: GarmentPhotos | None
+    ) -> tuple[Image.Image, Any]:
+        from PIL import Image
+
+        from lapel.generation.control import Control, load_controlnet
+        from lapel.generation.inpaint import InpaintSettings, inpaint
+        from lapel.generation.patch import soften
+        from lapel.photos.people.pose import draw_pose
+        from lapel.wardrobe import phrase
+
+        one, how = self.subjects[number], InpaintSettings(mask_feather=4)
+        prompt = phrase(words, "worn", one.scene)
+        request = Request(prompt=prompt, steps=self.steps, guidance=self.guidance, seeds=[number])
+        mask, kept = self.changes[number].mask, self.changes[number].kept
+        controls = [Control(load_controlnet("tiny", base), draw_pose(one.pose))] if method.skeleton else []
+        photo = Image.fromarray(one.before.image)
+        (image,) = inpaint(base, pipeline, request, photo, mask, how, None, photos, controls, kept)
+        return image, soften(mask, how.mask_grow, how.mask_feather, kept) > 0
+
+
+def _seen(file: Any, base: Any, one: Subject) -> GarmentPhotos:
+    """What the encoder is shown of a garment: cut out as for a user's photo."""
+    from lapel.base.image_tower import load_tower
+    from lapel.generation.shown import see_cutouts
+    from lapel.photos.cutout import cut_out
+    from lapel.photos.masks import find_mask
+    from lapel.photos.read import Picture
+
+    tower = load_tower(file.metadata.get("lapel_image_tower"), base)
+    mask = find_mask(Picture(one.flat, None), None, one.garment.kind, "front").image
+    return see_cutouts(tower, [cut_out(one.flat, mask)], file.form == "plus")
