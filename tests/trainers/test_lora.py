@@ -22,19 +22,21 @@ from safetensors.torch import load_file, save_file
 
 from lapel.adapters.encoder import inject_encoder
 from lapel.adapters.ip_adapter import save_encoder
+from lapel.adapters.wear import wear
 from lapel.base.load import load_base
 from lapel.base.settings import BaseSettings
-from lapel.base.shapes import random_base
+from lapel.base.shapes import random_base, random_pipeline
 from lapel.files import sha256
 from lapel.photos import PhotoSettings
 from lapel.report import write_report
 from lapel.settings import read_settings
 from lapel.training.facts import file_name
+from lapel.training.pretraining.inpainting import make_inpainting
 from lapel.training.settings import (
     CaptionSettings,
     ChoiceSettings,
-    GarmentObjectiveSettings,
     InversionSettings,
+    LoraObjectiveSettings,
     OptimizerSettings,
     PlanSettings,
     RunSettings,
@@ -167,6 +169,21 @@ def test_a_run_may_start_from_a_garment_encoder(common: list[object], tmp_path: 
     assert "was made with" in err
     run(*common, *flags, "--resume")
     assert losses(tmp_path / "run") == before
+
+
+def test_an_inpainting_base_learns_what_either_kind_of_base_wears(common: list[object], tmp_path: Path) -> None:
+    pipeline = random_pipeline("tiny", tmp_path / "base")
+    ordinary, pipeline.unet = pipeline.unet, make_inpainting(pipeline.unet)
+    pipeline.save_pretrained(tmp_path / "base")
+    flags = ("--base", tmp_path / "base", "--text_to_image_share", 0.5, *SAMPLED, "--steps", 3)
+    run(*common, *flags, "--output_dir", tmp_path / "run")
+    learned = load_file(tmp_path / "run" / "red-dress.safetensors")
+    assert any(tensor.any() for name, tensor in learned.items() if "lora_up" in name)
+    samples = [np.asarray(Image.open(path)) for path in sorted((tmp_path / "run/samples/images").glob("step-*.png"))]
+    assert len(samples) == 12
+    assert all(sample.std() > 0 for sample in samples)
+    pipeline.unet = ordinary
+    wear(pipeline, [(tmp_path / "run" / "red-dress.safetensors", 1.0)])
 
 
 def test_settings_yaml_is_read_back_as_the_run_went(finished: tuple[Path, str]) -> None:
@@ -441,7 +458,7 @@ def all_settings() -> tuple[type, ...]:
         PhotoSettings,
         BaseSettings,
         AdapterSettings,
-        GarmentObjectiveSettings,
+        LoraObjectiveSettings,
         CaptionSettings,
         OptimizerSettings,
         RunSettings,

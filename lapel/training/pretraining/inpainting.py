@@ -137,7 +137,9 @@ def make_inpainting(unet: Any) -> Any:
     """A `UNet2DConditionModel` that takes mask and surroundings too, and does as `unet` does, whatever they are."""
     from diffusers import UNet2DConditionModel
 
-    wider = UNet2DConditionModel.from_config({**unet.config, "in_channels": INPAINTING_CHANNELS})
+    # Without notes of where it was read from.
+    config = {name: value for name, value in unet.config.items() if not name.startswith("_")}
+    wider = UNet2DConditionModel.from_config({**config, "in_channels": INPAINTING_CHANNELS})
     weights = unet.state_dict()
     first = weights["conv_in.weight"]
     more = first.new_zeros(first.shape[0], INPAINTING_CHANNELS - first.shape[1], *first.shape[2:])
