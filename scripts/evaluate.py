@@ -14,6 +14,7 @@ measures: whether each measure of fidelity grows with a known change, and with n
 sweep: which settings of a LoRA's training learn best, each varied alone, on garments that `tiny` never saw.
 tiny: whether the embedded base draws what its prompts say, on combinations that it has never seen.
 try_on: clothes changed on drawn people, held against the same people who really wear them.
+try_on_memory: what a change of clothes takes at the true shapes.
 tuning: DreamBooth, its priors and LoRA side by side: fidelity, class drift, seconds, file size, memory.
 views: how often the zero-shot reading of views, places and patterns is right.
 """
@@ -36,6 +37,7 @@ MEASUREMENTS = {
     "masks": ("evaluation.masks", "measure_masks", "MaskSettings"),
     "measures": ("evaluation.measures", "measure_measures", "MeasureSettings"),
     "try_on": ("evaluation.try_on", "measure_try_on", "TryOnSettings"),
+    "try_on_memory": ("evaluation.try_on_memory", "measure_try_on_memory", "TryOnMemorySettings"),
     "tuning": ("evaluation.tuning", "measure_tuning", "TuningSettings"),
     "sweep": ("evaluation.sweep", "measure_sweep", "SweepSettings"),
     "tiny": ("evaluation.tiny", "measure_tiny", "TinySettings"),
