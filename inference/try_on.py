@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lapel.errors import UserError, run_program
-from lapel.fidelity.recolour import Colour
+from lapel.fidelity.retouch import Retouch, RetouchSettings, require_photos, words
 from lapel.files import require_writable, written_whole
 from lapel.generation import Outfit, Request, WearSettings, put_on, read_outfit, save_images
 from lapel.generation.control import ControlSettings, read_controls
@@ -29,9 +29,9 @@ from lapel.settings import read_settings
 if TYPE_CHECKING:
     from PIL import Image
 
-    from lapel.fidelity import Palette
-    from lapel.fidelity.recolour import Recoloured
     from lapel.photos.people.change import Change
+    from lapel.photos.people.pose import Pose
+    from lapel.photos.people.shape import Shape
 
 
 @dataclass
@@ -56,30 +56,29 @@ class TryOnSettings:
     garment_words: str = ""
     """What the garment is, in words such as "t-shirt, short sleeve, cropped", where its card does not tell."""
 
-    colour: Colour = "off"
-    """Bring the garment's colours to those of its photos: `auto` where they are visibly off, `strict` always."""
-
-    colour_photo: list[Path] | None = None
-    """Photos that tell the colours; unless given, those that the encoder is shown."""
-
 
 def main() -> None:
     """Read the photo, make the mask, draw the garment in it, and save."""
-    settings, wearing, inpainting, control, request = read_settings(
-        __doc__ or "", TryOnSettings, WearSettings, InpaintSettings, ControlSettings, Request, argv=like(sys.argv[1:])
+    kinds = (TryOnSettings, WearSettings, InpaintSettings, RetouchSettings, ControlSettings, Request)
+    settings, wearing, inpainting, retouching, control, request = read_settings(
+        __doc__ or "", *kinds, argv=like(sys.argv[1:])
     )
     outfit = read_outfit(wearing)
     class_word = garment_word(outfit, settings, request)
     request.prompt = outfit.named(request.prompt or prompt_for(outfit, class_word))
-    colours = settings.colour_photo or list(wearing.garment_photo)
-    if settings.colour != "off" and not colours:
-        raise UserError("--colour takes the garment's colours from its photos: give --colour_photo")
+    true_photos = retouching.true_photo or list(wearing.garment_photo)
+    require_photos(retouching, true_photos)
     require_writable(wearing.output_dir)
 
     quiet()
+    from lapel.photos.people.pose import read_pose
+    from lapel.photos.people.shape import shape_of
+
     photo = read_photo(settings.image)
-    change = find_change(settings, photo, class_word)
-    palette = palette_of(colours, class_word) if settings.colour != "off" else None
+    pose = read_pose(settings.pose, photo.size) if settings.pose else None
+    shape = shape_of(class_word, attributes_of(settings.garment_words))
+    change = find_change(settings, photo, pose, shape)
+    retouch = Retouch(retouching, true_photos, class_word, pose, shape)
 
     import torch
 
@@ -90,7 +89,7 @@ def main() -> None:
     pipeline, shown = put_on(outfit, base, "inpaint", request.prompt)
     controls = read_controls(control, base, photo.size)
     images = inpaint(base, pipeline, request, photo, change.mask, inpainting, time_left(), shown, controls, change.kept)
-    results = [recoloured(image, change.mask, class_word, palette, settings.colour) for image in images]
+    results = [retouch(image, change.mask) for image in images]
     for path in save(photo, change.mask, results, request, outfit, base, wearing.output_dir):
         print(path)
 
@@ -128,7 +127,7 @@ def read_photo(path: Path) -> Image.Image:
     return read_picture(path, "white").colour
 
 
-def find_change(settings: TryOnSettings, photo: Image.Image, class_word: str) -> Change:
+def find_change(settings: TryOnSettings, photo: Image.Image, pose: Pose | None, shape: Shape) -> Change:
     """Where the user's mask says, or where a garment of this shape goes on this person.
 
     Raises:
@@ -139,58 +138,22 @@ def find_change(settings: TryOnSettings, photo: Image.Image, class_word: str) ->
     from lapel.fidelity.mask_models import load_mask_model
     from lapel.photos.people.change import Change, Wearer, change_of_clothes
     from lapel.photos.people.parsing import read_parsing
-    from lapel.photos.people.pose import read_pose
-    from lapel.photos.people.shape import shape_of
     from lapel.photos.read import read_mask
 
     if settings.mask is not None:
         return Change(read_mask(settings.mask, settings.image, photo.size), Image.new("L", photo.size))
     wearer = Wearer(
         photo,
-        read_pose(settings.pose, photo.size) if settings.pose else None,
+        pose,
         read_parsing(settings.parsing, photo.size) if settings.parsing else None,
     )
-    shape = shape_of(class_word, attributes_of(settings.garment_words))
     return change_of_clothes(wearer, shape, load_mask_model(settings.mask_model))
-
-
-def palette_of(files: list[Path], class_word: str) -> Palette:
-    """The dominant colours of the garment in its photos."""
-    import numpy as np
-
-    from lapel.fidelity import dominant_colours
-    from lapel.generation.shown import garment_in
-
-    found = [garment_in(path, class_word) for path in files]
-    return dominant_colours(*zip(*((np.asarray(photo), np.asarray(mask)) for photo, mask in found), strict=True))
-
-
-def recoloured(
-    image: Image.Image, mask: Image.Image, class_word: str, photos: Palette | None, how: Colour
-) -> tuple[Image.Image, Recoloured | None]:
-    """The image with the garment in its photos' colours, and how far they were and are off."""
-    import numpy as np
-    from PIL import Image
-
-    from lapel.fidelity import garment_region
-    from lapel.fidelity.recolour import recolour
-
-    if photos is None:
-        return image, None
-    pixels = np.asarray(image)
-    drawn = np.asarray(mask) > 0
-    region = garment_region(pixels, class_word, "worn") & drawn
-    if not region.any():
-        print("the garment is not found in an image, whose colours stay as they are drawn", file=sys.stderr)
-        return image, None
-    result = recolour(pixels, region, photos, how)
-    return Image.fromarray(result.image), result
 
 
 def save(
     photo: Image.Image,
     mask: Image.Image,
-    results: list[tuple[Image.Image, Recoloured | None]],
+    results: list[tuple[Image.Image, dict[str, Any]]],
     request: Request,
     outfit: Outfit,
     base: Any,
@@ -203,11 +166,10 @@ def save(
         mask.save(unfinished, format="PNG")
     told = {path.name: result for path, (_, result) in zip(paths, results, strict=False) if result}
     for name, result in told.items():
-        print(f"{name}: delta E {result.before.mean:.1f} before, {result.after.mean:.1f} after", file=sys.stderr)
+        print(f"{name}: {words(result)}", file=sys.stderr)
     if told:
-        figures = {name: {"before": result.before.mean, "after": result.after.mean} for name, result in told.items()}
-        with written_whole(folder / "colours.json") as unfinished:
-            unfinished.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+        with written_whole(folder / "retouched.json") as unfinished:
+            unfinished.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
     return paths
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,21 @@ _SIDE = 512
 
 _SURE = 0.5
 """Of a line of text; below, folds are read as letters."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of text."""
+
+    words: str
+    """In capitals."""
+    corners: npt.NDArray[np.float64]
+    """(4, 2): x and y in the image's pixels, clockwise from the upper left."""
+
+    @property
+    def height(self) -> float:
+        """Of the letters, in pixels."""
+        return float(np.linalg.norm(self.corners[3] - self.corners[0]))
 
 
 class TextReader:
@@ -33,6 +49,10 @@ class TextReader:
 
     def read(self, image: npt.NDArray[np.uint8], region: npt.NDArray[np.bool_]) -> str:
         """The words inside a region (h, w) of an sRGB image (h, w, 3) uint8, in capitals, by spaces; "" for none."""
+        return " ".join(line.words for line in self.lines(image, region))
+
+    def lines(self, image: npt.NDArray[np.uint8], region: npt.NDArray[np.bool_]) -> list[Line]:
+        """The lines of text inside a region, as `read` looks at it."""
         import cv2
 
         rows, columns = np.nonzero(region)
@@ -40,7 +60,12 @@ class TextReader:
         scale = max(1.0, _SIDE / max(part.shape[:2]))
         large = cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
         lines, _ = self._engine(np.ascontiguousarray(large[..., ::-1]))
-        return " ".join(str(text).upper() for _, text, sure in lines or [] if float(sure) >= _SURE)
+        corner = np.array([columns.min(), rows.min()])
+        return [
+            Line(str(text).upper(), np.asarray(box, np.float64) / scale + corner)
+            for box, text, sure in lines or []
+            if float(sure) >= _SURE
+        ]
 
 
 def character_error_rate(read: str, printed: str) -> float:

@@ -46,7 +46,7 @@ def test_a_hoodie_takes_the_t_shirts_place_and_nothing_else(person: Path, tmp_pa
     assert done.returncode == 0, done.stderr
     assert "delta E" in done.stderr
     names = sorted(path.name for path in tmp_path.iterdir())
-    assert names == ["0001-0.png", "0002-1.png", "colours.json", "mask.png", "sheet.png"]
+    assert names == ["0001-0.png", "0002-1.png", "mask.png", "retouched.json", "sheet.png"]
     photo = np.asarray(Image.open(person / "person.png").convert("RGB"))
     with Image.open(tmp_path / "mask.png") as mask:
         untouched = soften(mask, 0, 4) == 0
@@ -58,7 +58,7 @@ def test_a_hoodie_takes_the_t_shirts_place_and_nothing_else(person: Path, tmp_pa
         assert (pixels[untouched] == photo[untouched]).all()
         assert (pixels[parsing == PARSING["hair"]] == photo[parsing == PARSING["hair"]]).all()
         assert (pixels[parsing == PARSING["upper"]] != photo[parsing == PARSING["upper"]]).any()
-    assert json.loads((tmp_path / "colours.json").read_text())["0001-0.png"].keys() == {"before", "after"}
+    assert json.loads((tmp_path / "retouched.json").read_text())["0001-0.png"]["colour"].keys() == {"before", "after"}
 
 
 def test_mistakes_end_in_one_line(person: Path, tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_mistakes_end_in_one_line(person: Path, tmp_path: Path) -> None:
         ((*image, *words, "--adapter", tmp_path / "none.safetensors"), "none.safetensors"),
         ((*image, *GARMENT, *words, "--scheduler", "Eular"), "Euler"),
         ((*image, *GARMENT, *words, "--strength", 3), "strength is 3"),
-        ((*image, "--base", "tiny", *words, "--prompt", "a hoodie", "--colour", "auto"), "--colour_photo"),
+        ((*image, "--base", "tiny", *words, "--prompt", "a hoodie", "--colour", "auto"), "--true_photo"),
     ]
     for arguments, said in mistakes:
         done = try_on(*arguments, "--output_dir", tmp_path / "out")

@@ -117,6 +117,11 @@ def area(shape: Shape, body: Body, size: tuple[int, int]) -> Bools:
     return canvas > 0
 
 
+def hem_of(shape: Shape, body: Body) -> Point:
+    """The middle of the garment's lower edge."""
+    return _middle([_along(leg, shape.length) for leg in body.legs])
+
+
 def hands(body: Body, size: tuple[int, int]) -> Bools:
     """(h, w) circles where the hands are, as far as the wrists are known."""
     canvas = np.zeros((size[1], size[0]), np.uint8)

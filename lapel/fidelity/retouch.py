@@ -1,0 +1,145 @@
+"""What is put right in a drawn garment by its photos: its colours, and its print."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lapel.errors import UserError
+from lapel.fidelity.recolour import Colour
+from lapel.fidelity.reprint import Print
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from lapel.fidelity.colour import Palette
+    from lapel.fidelity.lettering import TextReader
+    from lapel.fidelity.reprint import Printed
+    from lapel.photos.people.pose import Pose
+    from lapel.photos.people.shape import Body, Shape
+
+
+@dataclass
+class RetouchSettings:
+    """What is put right, by which photos."""
+
+    colour: Colour = "off"
+    """Bring the garment's colours to those of its photos: `auto` where they are visibly off, `strict` always."""
+
+    print: Print = "off"
+    """Put the words that are printed on the garment in its photo onto it, bent as the pose is: `auto` where OCR reads
+    them no more, `always` in any case. Takes the extra `ocr`."""
+
+    true_photo: list[Path] = field(default_factory=list)
+    """Photos that tell the colours, and, the first of them, laid flat, the print; unless given, those that the encoder
+    is shown."""
+
+    @property
+    def any(self) -> bool:
+        """Whether anything is to be done."""
+        return self.colour != "off" or self.print != "off"
+
+
+class Retouch:
+    """Puts drawn garments right.
+
+    Args:
+        photos: of the garment.
+        class_word: what it is.
+        pose: of the person; a print needs it.
+        shape: of the garment on the person.
+
+    Raises:
+        UserError: photos or a pose that are missing, or no words on the garment.
+    """
+
+    def __init__(
+        self, settings: RetouchSettings, photos: list[Path], class_word: str, pose: Pose | None, shape: Shape
+    ) -> None:
+        from lapel.photos.people.shape import body_of
+
+        self.settings, self.class_word, self.shape = settings, class_word, shape
+        self.palette: Palette | None = None
+        self.printed: Printed | None = None
+        body = body_of(pose) if pose else None
+        require_photos(settings, photos)
+        if settings.colour != "off":
+            self.palette = _palette(photos, class_word)
+        if settings.print != "off":
+            if body is None:
+                raise UserError("--print bends the print as the person stands: give --pose, with the shoulders in it")
+            self.body: Body = body
+            self.reader, self.printed = _print(photos[0], class_word)
+
+    def __call__(self, image: Image.Image, mask: Image.Image) -> tuple[Image.Image, dict[str, Any]]:
+        """An image put right within a mask (mode L), and what was measured: empty where nothing was to be done."""
+        import numpy as np
+        from PIL import Image
+
+        from lapel.fidelity import garment_region
+        from lapel.fidelity.recolour import recolour
+        from lapel.fidelity.reprint import reprint
+
+        if not self.settings.any:
+            return image, {}
+        pixels, told = np.asarray(image), {}
+        region = garment_region(pixels, self.class_word, "worn") & (np.asarray(mask) > 0)
+        if not region.any():
+            print("the garment is not found in an image, which stays as it is drawn", file=sys.stderr)
+            return image, {}
+        if self.palette is not None:
+            coloured = recolour(pixels, region, self.palette, self.settings.colour)
+            pixels = coloured.image
+            told["colour"] = {"before": coloured.before.mean, "after": coloured.after.mean}
+        if self.printed is not None:
+            put_on = reprint(pixels, region, self.printed, self.body, self.shape, self.settings.print, self.reader)
+            pixels = put_on.image
+            told["print"] = {"words": put_on.words, "before": put_on.before, "after": put_on.after}
+        return Image.fromarray(pixels), told
+
+
+def require_photos(settings: RetouchSettings, photos: list[Path]) -> None:
+    """Refuse to put right what no photo shows.
+
+    Raises:
+        UserError: there is none.
+    """
+    if settings.any and not photos:
+        raise UserError("--colour and --print go by the garment's photos: give --true_photo")
+
+
+def words(told: dict[str, Any]) -> str:
+    """What was measured, for people: `delta E 9.1 before, 1.2 after; SUN: 67 % wrong before, 0 % after`."""
+    parts = []
+    if "colour" in told:
+        parts.append("delta E {before:.1f} before, {after:.1f} after".format(**told["colour"]))
+    if "print" in told:
+        parts.append("print {words}: {before:.0%} of it wrong before, {after:.0%} after".format(**told["print"]))
+    return "; ".join(parts)
+
+
+def _palette(files: list[Path], class_word: str) -> Palette:
+    import numpy as np
+
+    from lapel.fidelity import dominant_colours
+    from lapel.generation.shown import garment_in
+
+    found = [garment_in(path, class_word) for path in files]
+    return dominant_colours(*zip(*((np.asarray(photo), np.asarray(mask)) for photo, mask in found), strict=True))
+
+
+def _print(file: Path, class_word: str) -> tuple[TextReader, Printed]:
+    import numpy as np
+
+    from lapel.fidelity.lettering import TextReader
+    from lapel.fidelity.reprint import find_print
+    from lapel.generation.shown import garment_in
+
+    reader = TextReader()
+    photo, mask = garment_in(file, class_word)
+    printed = find_print(np.asarray(photo), np.asarray(mask) >= 128, reader)
+    if printed is None:
+        raise UserError(f"{file}: no words are read on the garment; give a sharper photo, or leave --print out")
+    return reader, printed

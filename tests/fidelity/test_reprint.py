@@ -1,0 +1,89 @@
+"""Prints put onto drawn garments: read again, in their place, and nowhere else."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from lapel.fidelity.lettering import TextReader
+from lapel.fidelity.reprint import Printed, _axis, _similarity, find_print, reprint
+from lapel.photos.people.pose import Pose
+from lapel.photos.people.shape import Body, Shape, body_of, shape_of
+from lapel.wardrobe import Photograph, photograph, sample_garment, sample_shot
+from lapel.wardrobe.vocabulary import PRINT_WORDS
+
+SIZE = 384
+
+
+@pytest.fixture(scope="module")
+def reader() -> TextReader:
+    pytest.importorskip("rapidocr_onnxruntime")
+    return TextReader()
+
+
+@pytest.fixture(scope="module")
+def garment(reader: TextReader) -> tuple[Printed, Photograph, Photograph, Body, Shape]:
+    """A garment's print, the garment on a person, the same without its print, and their body."""
+    known = (sample_garment(seed) for seed in range(10_000))
+    one = next(one for one in known if one.kind == "tank top" and one.print in PRINT_WORDS)
+    flat = photograph(one, sample_shot(1, one, "front", "white studio"), SIZE)
+    printed = find_print(flat.image, flat.mask >= 128, reader)
+    assert printed is not None
+    assert printed.words == one.print.upper()
+    shot = sample_shot(2, one, "worn")
+    worn, bare = (photograph(dataclasses.replace(one, print=name), shot, SIZE) for name in (one.print, "none"))
+    body = body_of(Pose(worn.keypoints, (SIZE, SIZE)))
+    assert body is not None
+    return printed, worn, bare, body, shape_of(one.kind, {})
+
+
+def test_a_lost_print_is_read_again_and_nothing_else_changes(
+    garment: tuple[Printed, Photograph, Photograph, Body, Shape], reader: TextReader
+) -> None:
+    printed, worn, bare, body, shape = garment
+    region = bare.mask >= 128
+    result = reprint(bare.image, region, printed, body, shape, "auto", reader)
+    assert (result.before, result.after) == (1.0, 0.0)
+    changed = (result.image != bare.image).any(axis=2)
+    assert changed.sum() > 0
+    assert not changed[~region].any()
+    # It lies about where the print really is.
+    truth = (worn.image != bare.image).any(axis=2)
+    places = [np.argwhere(where).mean(axis=0) for where in (changed, truth)]
+    assert np.abs(places[0] - places[1]).max() < 0.05 * SIZE
+
+
+def test_a_print_that_is_read_stays_as_it_is_drawn(
+    garment: tuple[Printed, Photograph, Photograph, Body, Shape], reader: TextReader
+) -> None:
+    printed, worn, _, body, shape = garment
+    result = reprint(worn.image, worn.mask >= 128, printed, body, shape, "auto", reader)
+    assert result.before == result.after == 0
+    assert result.image is worn.image
+    again = reprint(worn.image, worn.mask >= 128, printed, body, shape, "always", reader)
+    assert (again.image != worn.image).any()
+
+
+def test_a_garment_without_words_has_no_print(reader: TextReader) -> None:
+    plain = next(one for one in map(sample_garment, range(100)) if one.print == "none" and one.pattern == "plain")
+    flat = photograph(plain, sample_shot(1, plain, "front", "white studio"), SIZE)
+    assert find_print(flat.image, flat.mask >= 128, reader) is None
+
+
+def test_two_points_come_to_lie_on_two_others() -> None:
+    source, target = ((3.0, 4.0), (5.0, 20.0)), ((-7.0, 2.0), (30.0, 11.0))
+    place = _similarity(source, target)
+    for point, there in zip(source, target, strict=True):
+        assert place @ (*point, 1) == pytest.approx(there)
+
+
+def test_sleeves_and_necklines_do_not_move_a_garments_axis() -> None:
+    mask = np.zeros((100, 120), bool)
+    mask[20:90, 40:80] = True
+    plain = _axis(mask)
+    assert plain == (pytest.approx((59.5, 20)), pytest.approx((59.5, 89)))
+    mask[20:50, 52:68] = False  # a deep neckline
+    mask[20:40, 10:40] = True  # a sleeve on one side
+    assert _axis(mask) == plain
