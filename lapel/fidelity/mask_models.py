@@ -7,14 +7,13 @@ Anything model, both through transformers, where PLACE is a hub id or a folder.
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
+from lapel.base.licence import stated_licence, tell_licence
 from lapel.errors import UserError
 from lapel.photos.masks.places import part_of
 
@@ -117,7 +116,7 @@ class Rembg:
         self.finds_figure = place != "u2net_cloth_seg"
         self.session: Any = rembg.new_session(place)
         self.fingerprint = f"{name} {rembg.__version__}"
-        _print_licence(name, _REMBG_LICENCES[place])
+        tell_licence(f"mask model {name}", _REMBG_LICENCES[place])
 
     def find(self, photo: Image.Image, class_word: str, guess: Mask) -> tuple[Image.Image, float] | None:
         """As `MaskModel.find`."""
@@ -147,7 +146,7 @@ class Parser:
         self.model: Any = AutoModelForSemanticSegmentation.from_pretrained(place).eval()
         self.labels = {label.lower(): number for number, label in self.model.config.id2label.items()}
         self.fingerprint = _weights_name(self.model)
-        _print_licence(name, _stated_licence(place))
+        tell_licence(f"mask model {name}", stated_licence(place))
 
     def find(self, photo: Image.Image, class_word: str, guess: Mask) -> tuple[Image.Image, float] | None:
         """As `MaskModel.find`: the probability of the labels of the class word, at every pixel."""
@@ -180,7 +179,7 @@ class Sam:
         self.processor: Any = SamProcessor.from_pretrained(place)
         self.model: Any = SamModel.from_pretrained(place).eval()
         self.fingerprint = _weights_name(self.model)
-        _print_licence(name, _stated_licence(place))
+        tell_licence(f"mask model {name}", stated_licence(place))
 
     def find(self, photo: Image.Image, class_word: str, guess: Mask) -> tuple[Image.Image, float] | None:
         """As `MaskModel.find`: of the model's three masks the one that it thinks best."""
@@ -231,21 +230,3 @@ def _weights_name(model: Any) -> str:
         digest.update(name.encode())
         digest.update(weight.detach().contiguous().flatten().view(torch.uint8).numpy())
     return digest.hexdigest()
-
-
-def _stated_licence(place: str) -> str:
-    """What the model's card says, by its folder's README.md or the hub's."""
-    from huggingface_hub import ModelCard
-
-    card = Path(place) / "README.md"
-    if Path(place).is_dir() and not card.is_file():
-        return "not stated"
-    try:
-        stated = ModelCard.load(card if card.is_file() else place).data.to_dict().get("license")
-    except Exception:  # no card, no network, no YAML: nothing is stated
-        stated = None
-    return str(stated or "not stated")
-
-
-def _print_licence(name: str, licence: str) -> None:
-    print(f"mask model {name}: licence {licence}", file=sys.stderr)

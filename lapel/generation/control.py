@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lapel.base.find import TINY_FOLDER, place_of
 from lapel.errors import UserError
-from lapel.photos.people.pose import draw_pose, is_named, read_pose
+from lapel.generation.maps import MapSettings, control_map, source_findings
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -22,7 +22,7 @@ TINY_CONTROL = TINY_FOLDER / "control"
 
 
 @dataclass
-class ControlSettings:
+class ControlSettings(MapSettings):
     """What else guides the drawing: a map for each ControlNet."""
 
     controlnet: list[str] = field(default_factory=list)
@@ -30,8 +30,9 @@ class ControlSettings:
     poses and parsing maps."""
 
     control: list[Path] = field(default_factory=list)
-    """What each is shown: a ready map, which passes through unchanged, or a pose, which is drawn: OpenPose's .json, or
-    one of the library (`pose:hands-on-hips`, `pose:standing@half`)."""
+    """What each is shown: a ready map, which passes through unchanged; a pose, which is drawn: OpenPose's .json, or one
+    of the library (`pose:hands-on-hips`, `pose:standing@half`); or what is made of any picture: `canny:IMAGE`,
+    `softedge:IMAGE`, `depth:IMAGE`, `normal:IMAGE`, `seg:IMAGE`."""
 
     control_weight: list[float] = field(default_factory=list)
     """How much each counts, or one for all; 1 unless given."""
@@ -60,7 +61,7 @@ class ControlSettings:
             findings.append(f"{len(weights)} control weights for {len(self.controlnet)} ControlNets; give one for each")
         if not 0 <= self.control_start < self.control_end <= 1:
             findings.append("control_start and control_end must lie between 0 and 1, the start first")
-        findings += [f"{path}: no such map" for path in self.control if not is_named(path) and not path.is_file()]
+        findings += source_findings(self.control, self)
         if findings:
             raise UserError(*findings)
 
@@ -89,24 +90,12 @@ def read_controls(settings: ControlSettings, base: Base, size: tuple[int, int] |
         UserError: a ControlNet that cannot be loaded or is of another family, or a map that cannot be read.
     """
     side = base.resolution
-    maps = [_read_map(path, size or (side, side)) for path in settings.control]
+    maps = [control_map(source, settings, size or (side, side), base.device) for source in settings.control]
     networks = [load_controlnet(name, base) for name in settings.controlnet]
     return [
         Control(network, shown, weight, settings.control_start, settings.control_end, settings.guess_mode)
         for network, shown, weight in zip(networks, maps, settings.control_weight, strict=True)
     ]
-
-
-def _read_map(path: Path, size: tuple[int, int]) -> Image.Image:
-    from PIL import Image
-
-    if is_named(path) or path.suffix.lower() == ".json":
-        return draw_pose(read_pose(path, size))
-    try:
-        with Image.open(path) as opened:
-            return opened.convert("RGB")
-    except OSError:
-        raise UserError(f"{path}: not a picture; give a control map, or a pose as .json") from None
 
 
 def load_controlnet(name: str, base: Base) -> Any:
