@@ -1,4 +1,4 @@
-"""Maps that guide a drawing through ControlNets (Zhang et al., 2023), whatever pipeline draws."""
+"""Maps that guide a drawing through ControlNets and T2I-Adapters, whatever pipeline draws."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lapel.base.find import TINY_FOLDER, place_of
 from lapel.errors import UserError
+from lapel.generation.guides import TINY_CONTROL, load_controlnet
 from lapel.generation.maps import MapSettings, control_map, source_findings
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from lapel.base.base import Base
 
-TINY_CONTROL = TINY_FOLDER / "control"
+__all__ = ["TINY_CONTROL", "Control", "ControlSettings", "guided", "load_controlnet", "read_controls"]
 
 
 @dataclass
@@ -26,8 +26,8 @@ class ControlSettings(MapSettings):
     """What else guides the drawing: a map for each ControlNet."""
 
     controlnet: list[str] = field(default_factory=list)
-    """ControlNets of the base's family: hub ids, diffusers folders or single files; or `tiny`, which lapel ships for
-    poses and parsing maps."""
+    """ControlNets or T2I-Adapters of the base's family: hub ids, diffusers folders or single files; or `tiny`, which
+    lapel ships for poses and parsing maps."""
 
     control: list[Path] = field(default_factory=list)
     """What each is shown: a ready map, which passes through unchanged; a pose, which is drawn: OpenPose's .json, or one
@@ -37,29 +37,31 @@ class ControlSettings(MapSettings):
     control_weight: list[float] = field(default_factory=list)
     """How much each counts, or one for all; 1 unless given."""
 
-    control_start: float = 0.0
-    """Share of the denoising after which they begin to count."""
+    control_start: list[float] = field(default_factory=list)
+    """Share of the denoising after which each begins to count, or one for all; 0 unless given."""
 
-    control_end: float = 1.0
-    """Share of the denoising after which they count no more."""
+    control_end: list[float] = field(default_factory=list)
+    """Share of the denoising after which each counts no more, or one for all; 1 unless given."""
 
     guess_mode: bool = False
     """Guide the prompt's side of guidance alone, so that a map says more than the prompt."""
 
     def __post_init__(self) -> None:
-        """One weight for all becomes one for each.
+        """What is given once for all becomes one for each.
 
         Raises:
             UserError: every finding, a line each.
         """
-        findings = []
-        if len(self.control) != len(self.controlnet):
-            findings.append(f"{len(self.control)} maps for {len(self.controlnet)} ControlNets; give one for each")
-        weights = self.control_weight or [1.0]
-        self.control_weight = weights * len(self.controlnet) if len(weights) == 1 else weights
-        if len(self.control_weight) != len(self.controlnet):
-            findings.append(f"{len(weights)} control weights for {len(self.controlnet)} ControlNets; give one for each")
-        if not 0 <= self.control_start < self.control_end <= 1:
+        findings, count = [], len(self.controlnet)
+        if len(self.control) != count:
+            findings.append(f"{len(self.control)} maps for {count} ControlNets; give one for each")
+        for name, usual in (("control_weight", 1.0), ("control_start", 0.0), ("control_end", 1.0)):
+            given = getattr(self, name) or [usual]
+            if len(given) not in (1, count):
+                findings.append(f"{len(given)} of {name} for {count} ControlNets; give one for each, or one")
+            setattr(self, name, given * count if len(given) == 1 else given)
+        spans = zip(self.control_start, self.control_end, strict=False)
+        if not all(0 <= start < end <= 1 for start, end in spans):
             findings.append("control_start and control_end must lie between 0 and 1, the start first")
         findings += source_findings(self.control, self)
         if findings:
@@ -68,16 +70,20 @@ class ControlSettings(MapSettings):
 
 @dataclass(frozen=True)
 class Control:
-    """A ControlNet and what it is shown."""
+    """A ControlNet or T2I-Adapter, and what it is shown."""
 
     network: Any
-    """diffusers' ControlNetModel."""
+    """diffusers' ControlNetModel or T2IAdapter."""
     map: Image.Image
     """RGB; brought to the size of what is drawn."""
     weight: float = 1.0
     start: float = 0.0
     end: float = 1.0
     guess_mode: bool = False
+
+    def counts(self, share: float) -> bool:
+        """Whether it guides when that share of the steps is done."""
+        return self.start <= share < self.end
 
 
 def read_controls(settings: ControlSettings, base: Base, size: tuple[int, int] | None = None) -> list[Control]:
@@ -92,45 +98,16 @@ def read_controls(settings: ControlSettings, base: Base, size: tuple[int, int] |
     side = base.resolution
     maps = [control_map(source, settings, size or (side, side), base.device) for source in settings.control]
     networks = [load_controlnet(name, base) for name in settings.controlnet]
-    return [
-        Control(network, shown, weight, settings.control_start, settings.control_end, settings.guess_mode)
-        for network, shown, weight in zip(networks, maps, settings.control_weight, strict=True)
-    ]
-
-
-def load_controlnet(name: str, base: Base) -> Any:
-    """A ControlNet by its name, in the base's precision and place.
-
-    Raises:
-        UserError: it cannot be loaded, or is of another family.
-    """
-    from diffusers import ControlNetModel
-
-    place = TINY_CONTROL if name == "tiny" else place_of(name, "--controlnet")
-    try:
-        single = isinstance(place, Path) and place.is_file()
-        load: Any = ControlNetModel.from_single_file if single else ControlNetModel.from_pretrained
-        network: Any = load(str(place), torch_dtype=base.dtype)
-    except Exception as error:  # of the hub's client, safetensors and diffusers alike
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{name}: cannot be loaded as a ControlNet ({reason}); check the name or the file") from None
-    ours, theirs = base.unet.config, network.config
-    if (ours.cross_attention_dim, list(ours.block_out_channels)) != (
-        theirs.cross_attention_dim,
-        list(theirs.block_out_channels),
-    ):
-        raise UserError(
-            f"{name}: a ControlNet of another family than {base.name} ({base.family.title}); take one of it"
-        )
-    return network.requires_grad_(False).eval().to(base.device)
+    each = zip(networks, maps, settings.control_weight, settings.control_start, settings.control_end, strict=True)
+    return [Control(*one, settings.guess_mode) for one in each]
 
 
 @contextmanager
 def guided(pipeline: Any, controls: Sequence[Control], size: tuple[int, int]) -> Iterator[None]:
     """Within the block, every step of the pipeline is guided by the controls.
 
-    diffusers' ControlNet pipelines take no latents to inpaint on and no nine channels; so the UNet itself is handed the
-    residuals, whatever pipeline calls it.
+    diffusers' ControlNet pipelines take no latents to inpaint on and no nine channels, and none takes both kinds; so
+    the UNet itself is handed what they add, whatever pipeline calls it.
 
     Args:
         size: (width, height) of what is drawn.
@@ -139,22 +116,21 @@ def guided(pipeline: Any, controls: Sequence[Control], size: tuple[int, int]) ->
         yield
         return
     unet, plain = pipeline.unet, pipeline.unet.forward
-    maps = [_tensor(control.map, size).to(unet.device, unet.dtype) for control in controls]
+    nets, adapters = _prepared(controls, size, unet)
 
     def forward(sample: Tensor, timestep: Any, encoder_hidden_states: Tensor, *rest: Any, **named: Any) -> Any:
         halves = bool(pipeline.do_classifier_free_guidance)  # known once the pipeline runs
         share = _share_done(pipeline.scheduler, timestep)
-        active = [(c, shown) for c, shown in zip(controls, maps, strict=True) if c.start <= share < c.end]
-        if active:
-            found = [
-                _residuals(control, shown, sample, timestep, encoder_hidden_states, named, halves)
-                for control, shown in active
-            ]
-            downs = [sum(parts[1:], parts[0]) for parts in zip(*(down for down, _ in found), strict=True)]
+        step = (sample, timestep, encoder_hidden_states, named, halves)
+        residuals = [_residuals(control, shown, *step) for control, shown in nets if control.counts(share)]
+        if residuals:
             named |= {
-                "down_block_additional_residuals": downs,
-                "mid_block_additional_residual": sum((middle for _, middle in found[1:]), found[0][1]),
+                "down_block_additional_residuals": _sums([down for down, _ in residuals]),
+                "mid_block_additional_residual": _sums([[middle] for _, middle in residuals])[0],
             }
+        features = [_features(c, found, len(sample), halves) for c, found in adapters if c.counts(share)]
+        if features:
+            named["down_intrablock_additional_residuals"] = _sums(features)
         return plain(sample, timestep, encoder_hidden_states, *rest, **named)
 
     unet.forward = forward
@@ -162,6 +138,43 @@ def guided(pipeline: Any, controls: Sequence[Control], size: tuple[int, int]) ->
         yield
     finally:
         unet.forward = plain
+
+
+def _prepared(
+    controls: Sequence[Control], size: tuple[int, int], unet: Any
+) -> tuple[list[tuple[Control, Tensor]], list[tuple[Control, list[Tensor]]]]:
+    """ControlNets with what they are shown at each step, and T2I-Adapters with what they make of it once for all."""
+    import torch
+    from diffusers import T2IAdapter
+
+    nets, adapters = [], []
+    for control in controls:
+        adapts = isinstance(control.network, T2IAdapter)
+        if not adapts:
+            nets.append((control, _tensor(control.map, size).to(unet.device, unet.dtype)))
+            continue
+        stride = control.network.downscale_factor
+        shown = _tensor(control.map, (-(-size[0] // stride) * stride, -(-size[1] // stride) * stride))
+        if control.network.config.in_channels == 1:
+            shown = shown.mean(dim=1, keepdim=True)
+        with torch.no_grad():
+            adapters.append((control, control.network(shown.to(unet.device, unet.dtype))))
+    return nets, adapters
+
+
+def _sums(parts: Sequence[Sequence[Tensor]]) -> list[Tensor]:
+    """What several add, level by level."""
+    return [sum(level[1:], level[0]) for level in zip(*parts, strict=True)]
+
+
+def _features(control: Control, found: Sequence[Tensor], count: int, halves: bool) -> list[Tensor]:
+    """What a T2I-Adapter adds to a batch of so many; in guess mode, nothing on the negative prompt's half."""
+    import torch
+
+    weights = torch.full((count, 1, 1, 1), control.weight, device=found[0].device, dtype=found[0].dtype)
+    if control.guess_mode and halves:
+        weights[: count // 2] = 0
+    return [weights * level for level in found]
 
 
 def _residuals(

@@ -128,12 +128,20 @@ def test_controlnets_are_loaded_and_others_refused(base: Base, tmp_path: Path) -
 
 
 def test_settings_are_checked_at_the_door(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="1 maps for 0 ControlNets") as refused:
-        ControlSettings([], [tmp_path / "none.png"], control_start=0.8, control_end=0.2)
-    assert len(refused.value.lines) == 3
+    maps = [tmp_path / "none.png", tmp_path / "none.png"]
+    with pytest.raises(UserError, match="2 maps for 1 ControlNets") as refused:
+        ControlSettings(["tiny"], maps, control_start=[0.8], control_end=[0.2])
+    assert len(refused.value.lines) == 4
     (tmp_path / "a.png").touch()
-    with pytest.raises(UserError, match="2 control weights for 1"):
+    with pytest.raises(UserError, match="2 of control_weight for 1"):
         ControlSettings(["tiny"], [tmp_path / "a.png"], [1.0, 0.5])
+
+
+def test_each_has_its_own_weight_and_part_of_the_steps(tmp_path: Path, base: Base) -> None:
+    noise_map(0).save(tmp_path / "a.png")
+    settings = ControlSettings(["tiny"] * 2, [tmp_path / "a.png"] * 2, [0.5], [0.0, 0.5], [0.5, 1.0])
+    found = [(control.weight, control.start, control.end) for control in read_controls(settings, base)]
+    assert found == [(0.5, 0.0, 0.5), (0.5, 0.5, 1.0)]
 
 
 def test_the_shipped_one_follows_a_pose(base: Base) -> None:
