@@ -19,9 +19,10 @@ from lapel.generation import Outfit, Request, WearSettings, put_on, read_outfit,
 from lapel.generation.control import Control, ControlSettings, guided, load_controlnet, read_controls
 from lapel.generation.like import like
 from lapel.generation.people import PeopleSettings
+from lapel.generation.pose_models import find_pose
 from lapel.generation.progress import time_left
 from lapel.photos.captions import class_word_of
-from lapel.photos.people.pose import Pose, draw_pose, read_pose
+from lapel.photos.people.pose import Pose, draw_pose
 from lapel.photos.vocabulary import attributes_of
 from lapel.quiet import quiet
 from lapel.settings import read_settings
@@ -70,7 +71,7 @@ def main() -> None:
 
     base = load_base(outfit.base, "cuda" if torch.cuda.is_available() else "cpu")
     size = (request.width or base.resolution, request.height or base.resolution)
-    poses: list[Pose | None] = [read_pose(path, size) for path in people.pose] or [None]
+    poses: list[Pose | None] = [find_pose(path, size, control.pose_model) for path in people.pose] or [None]
     request = dataclasses.replace(request, width=size[0], height=size[1])
     pipeline, photos = put_on(outfit, base, "inpaint" if settings.keep else "text2img", prompts[0])
     network = load_controlnet(settings.pose_control, base) if settings.pose_control else None

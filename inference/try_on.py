@@ -45,7 +45,8 @@ class TryOnSettings:
     """Where the garment is drawn: white there, of the photo's size. Unless given, made for the garment's shape."""
 
     pose: Path | None = None
-    """The person's pose, as OpenPose's JSON of 18 COCO keypoints."""
+    """The person's pose: OpenPose's JSON of 18 COCO keypoints, a skeleton in its colours, or `pose:IMAGE`, found in the
+    photo by --pose_model."""
 
     parsing: Path | None = None
     """What is what in the photo: a PNG in the palette of docs/wear.md, of the photo's size."""
@@ -71,11 +72,11 @@ def main() -> None:
     require_writable(wearing.output_dir)
 
     quiet()
-    from lapel.photos.people.pose import read_pose
+    from lapel.generation.pose_models import find_pose
     from lapel.photos.people.shape import shape_of
 
     photo = read_photo(settings.image)
-    pose = read_pose(settings.pose, photo.size) if settings.pose else None
+    pose = find_pose(settings.pose, photo.size, control.pose_model) if settings.pose else None
     shape = shape_of(class_word, attributes_of(settings.garment_words))
     change = find_change(settings, photo, pose, shape)
     retouch = Retouch(retouching, true_photos, class_word, pose, shape)

@@ -31,8 +31,8 @@ class ControlSettings(MapSettings):
 
     control: list[Path] = field(default_factory=list)
     """What each is shown: a ready map, which passes through unchanged; a pose, which is drawn: OpenPose's .json, or one
-    of the library (`pose:hands-on-hips`, `pose:standing@half`); or what is made of any picture: `canny:IMAGE`,
-    `softedge:IMAGE`, `depth:IMAGE`, `normal:IMAGE`, `seg:IMAGE`."""
+    of the library (`pose:hands-on-hips`, `pose:standing@half`), or that of the person in a photo (`pose:IMAGE`); or
+    what is made of any picture: `canny:IMAGE`, `softedge:IMAGE`, `depth:IMAGE`, `normal:IMAGE`, `seg:IMAGE`."""
 
     control_weight: list[float] = field(default_factory=list)
     """How much each counts, or one for all; 1 unless given."""

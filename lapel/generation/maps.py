@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lapel.errors import UserError
-from lapel.photos.people.pose import draw_pose, is_named, read_pose
+from lapel.generation.pose_models import find_pose, photo_of
+from lapel.photos.people.pose import draw_pose, is_named
 
 if TYPE_CHECKING:
     import torch
@@ -44,6 +45,10 @@ class MapSettings:
     """What tells what is what for `seg:IMAGE`: a hub id or folder that transformers reads, trained on ADE20K, such as
     `openmmlab/upernet-convnext-small`."""
 
+    pose_model: str | None = None
+    """What finds the pose of the person in a photo for `pose:IMAGE`: `rtmlib`, `rtmlib:MODE` (lightweight, balanced,
+    performance), `rtmlib:FILE.onnx`, or `mediapipe:FILE.task`."""
+
 
 def source_of(given: Path) -> tuple[str, Path]:
     """What a map is made of: one of `KINDS` and a picture; of a ready map or a pose, nothing and itself."""
@@ -57,8 +62,11 @@ def source_findings(sources: Sequence[Path], settings: MapSettings) -> list[str]
     findings = [] if 0 <= low <= high else ["canny_thresholds must be two numbers of 0 or more, the smaller one first"]
     for source in sources:
         kind, picture = source_of(source)
-        if not is_named(source) and not picture.is_file():
-            findings.append(f"{source}: no such {'picture' if kind else 'map'}{_nearest(source)}")
+        picture = photo_of(source) or picture
+        if photo_of(source) and settings.pose_model is None:
+            findings.append(f"{source}: found by a model; give --pose_model, such as rtmlib, or a ready map")
+        if (photo_of(source) or not is_named(source)) and not picture.is_file():
+            findings.append(f"{source}: no such {'picture' if kind or picture != source else 'map'}{_nearest(source)}")
         if kind in _MODELS and getattr(settings, _MODELS[kind][0]) is None:
             setting, _, usual = _MODELS[kind]
             findings.append(f"{source}: made by a model; give --{setting}, such as {usual}, or a ready map")
@@ -88,7 +96,7 @@ def control_map(source: Path, settings: MapSettings, size: tuple[int, int], devi
         picture = ImageOps.fit(read_picture(path, "white").colour, size, Image.Resampling.LANCZOS)
         return _made(kind, picture, settings, device)
     if is_named(path) or path.suffix.lower() == ".json":
-        return draw_pose(read_pose(path, size))
+        return draw_pose(find_pose(path, size, settings.pose_model))
     try:
         with Image.open(path) as opened:
             return opened.convert("RGB")

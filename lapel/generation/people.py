@@ -33,7 +33,8 @@ class PeopleSettings:
     """Such as `at the beach` or `in a white studio`."""
 
     pose: list[Path] = field(default_factory=list)
-    """OpenPose's .json files, or poses of the library such as `pose:standing@half`. A ControlNet keeps to them."""
+    """OpenPose's .json files or skeletons in its colours, poses of the library such as `pose:standing@half`, or those
+    of people in photos (`pose:IMAGE`, by --pose_model). A ControlNet keeps to them."""
 
     def __post_init__(self) -> None:
         """Somebody must be there.

@@ -37,6 +37,9 @@ COLOURS = (
 NAMED = "pose:"
 """What the name of a pose of the library begins with, where a file could stand."""
 
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+"""Suffixes of skeleton maps, where a pose could be JSON."""
+
 _LIMB_SHADE = 0.6
 _STICK, _JOINT = 4 / 512, 4 / 512
 """Half a limb's width and a joint's radius, as shares of the map's shorter side: what ControlNets were trained on."""
@@ -69,7 +72,8 @@ def is_named(path: Path) -> bool:
 def read_pose(path: Path, size: tuple[int, int]) -> Pose:
     """The first person of an OpenPose JSON file, in a picture of that size (width, height).
 
-    `pose:NAME` stands for one of `lapel.photos.people.library`. Where the file tells the size of its canvas, the points
+    `pose:NAME` stands for one of `lapel.photos.people.library`; a picture is a skeleton in OpenPose's colours, which is
+    read back. Where the file tells the size of its canvas, the points
     are brought from there; coordinates of 0 to 1 are shares.
 
     Raises:
@@ -81,6 +85,8 @@ def read_pose(path: Path, size: tuple[int, int]) -> Pose:
         return library_pose(str(path).removeprefix(NAMED), size)
     if not path.is_file():
         raise UserError(f"{path}: no such pose; give OpenPose's JSON of 18 COCO keypoints, or {NAMED}standing")
+    if path.suffix.lower() in PICTURES:
+        return _skeleton(path).scaled(size)
     try:
         told = json.loads(path.read_text(encoding="utf-8-sig"))
     except ValueError:
@@ -98,6 +104,21 @@ def read_pose(path: Path, size: tuple[int, int]) -> Pose:
         canvas = (1.0, 1.0) if known.size and known.max() <= 1 else (float(size[0]), float(size[1]))
     factors = np.array([size[0] / canvas[0], size[1] / canvas[1], 1], np.float32)
     return Pose(points * factors, size)
+
+
+def _skeleton(path: Path) -> Pose:
+    from lapel.photos.people.skeleton import is_skeleton, people_in, read_map
+
+    try:
+        with Image.open(path) as opened:
+            drawn = opened.convert("RGB")
+    except OSError:
+        raise UserError(f"{path}: not a picture; give OpenPose's JSON, or a skeleton in its colours") from None
+    if not is_skeleton(drawn):
+        raise UserError(f"{path}: no skeleton in OpenPose's colours; for a photo give {NAMED}{path} and --pose_model")
+    if (count := people_in(drawn)) > 1:
+        raise UserError(f"{path}: shows {count} people; give a skeleton of one")
+    return read_map(drawn)
 
 
 def _points(path: Path, person: Any) -> Points:
@@ -153,14 +174,3 @@ def draw_pose(pose: Pose) -> Image.Image:
         if sure > 0:
             cv2.circle(canvas, (round(float(x)), round(float(y))), radius, colour, -1)
     return Image.fromarray(canvas)
-
-
-def read_map(drawn: Image.Image) -> Pose:
-    """The pose of a map that `draw_pose` drew: each joint amid its own colour; one that is covered is lost."""
-    pixels = np.asarray(drawn.convert("RGB"))
-    points = np.zeros((len(KEYPOINTS), 3), np.float32)
-    for number, colour in enumerate(COLOURS):
-        rows, columns = np.nonzero((pixels == colour).all(axis=2))
-        if len(rows):
-            points[number] = columns.mean(), rows.mean(), 1
-    return Pose(points, drawn.size)
