@@ -149,11 +149,12 @@ def _batches(pipeline: Any, jobs: Sequence[Job], size: int) -> list[tuple[int, l
     A prompt is encoded in the windows that it and its negative take, whatever is drawn beside it: more empty ones would
     change its image.
     """
+    from lapel.base.emphasis import pieces_of
     from lapel.base.prompts import windows_taken
 
     batches: list[tuple[int, list[Job]]] = []
     for job in jobs:
-        windows = windows_taken([pipeline.tokenizer], [job.prompt, job.negative_prompt])
+        windows = windows_taken([pipeline.tokenizer], map(pieces_of, (job.prompt, job.negative_prompt)))
         if batches and batches[-1][0] == windows and len(batches[-1][1]) < size:
             batches[-1][1].append(job)
         else:
@@ -162,16 +163,23 @@ def _batches(pipeline: Any, jobs: Sequence[Job], size: int) -> list[tuple[int, l
 
 
 def _text(pipeline: Any, prompts: Sequence[str], negative_prompts: Sequence[str], windows: int) -> dict[str, Any]:
-    """The prompts for the pipeline to encode, or, where they take several windows or say new words, encoded."""
+    """The prompts for the pipeline to encode, or, where they take more than it knows, encoded.
+
+    That is several windows, weights, or the words of textual inversions.
+    """
+    from lapel.base.emphasis import is_plain, pieces_of, text_of
     from lapel.base.prompts import encode_windows, has_new_words
 
-    if windows == 1 and not any(has_new_words(pipeline.tokenizer, prompt) for prompt in (*prompts, *negative_prompts)):
-        return {"prompt": list(prompts), "negative_prompt": list(negative_prompts)}
+    said, unsaid = ([pieces_of(prompt) for prompt in each] for each in (prompts, negative_prompts))
+    if windows == 1 and all(
+        is_plain(pieces) and not has_new_words(pipeline.tokenizer, text_of(pieces)) for pieces in (*said, *unsaid)
+    ):
+        return {"prompt": [*map(text_of, said)], "negative_prompt": [*map(text_of, unsaid)]}
     suffixes = ("", "_2") if hasattr(pipeline, "text_encoder_2") else ("",)
     tokenizers = [getattr(pipeline, f"tokenizer{suffix}") for suffix in suffixes]
     encoders = [getattr(pipeline, f"text_encoder{suffix}") for suffix in suffixes]
-    text = encode_windows(tokenizers, encoders, prompts, windows)
-    negative = encode_windows(tokenizers, encoders, negative_prompts, windows)
+    text = encode_windows(tokenizers, encoders, said, windows)
+    negative = encode_windows(tokenizers, encoders, unsaid, windows)
     return text | {f"negative_{name}": value for name, value in negative.items()}
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lapel.adapters.card import Card, read_base_card, read_card, read_encoder_facts, weight_of, word_file
+from lapel.base.emphasis import escaped
 from lapel.base.find import check_base
 from lapel.base.settings import BaseSettings
 from lapel.errors import UserError
@@ -45,7 +46,7 @@ class Outfit:
             return prompt
         if not self.cards[0].get("trigger"):
             raise UserError(f"{self.files[0]}: tells no trigger; write it into the prompt instead of {{garment}}")
-        return prompt.replace("{garment}", f"{self.cards[0]['trigger']} {self.class_word}".strip())
+        return prompt.replace("{garment}", escaped(f"{self.cards[0]['trigger']} {self.class_word}".strip()))
 
     @property
     def class_word(self) -> str:

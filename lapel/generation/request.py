@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from lapel.base.emphasis import edits
 from lapel.errors import UserError
 from lapel.generation.schedulers import scheduler_name
 
@@ -13,7 +14,8 @@ class Request:
     """One prompt, and how its images are drawn."""
 
     prompt: str = ""
-    """What the image shows. Programs replace `{garment}` by the adapter's trigger and class word."""
+    """What the image shows, of any length. Programs replace `{garment}` by the adapter's trigger and class word. Words
+    are weighed as in WebUI: `(word:1.3)`, `(word)`, `[word]`; `\\(` is a bracket that is meant."""
 
     negative_prompt: str = ""
     """What guidance moves away from."""
@@ -50,6 +52,11 @@ class Request:
             UserError: every finding, a line each.
         """
         findings = []
+        for prompt in (self.prompt, self.negative_prompt):
+            if edited := edits(prompt):
+                findings.append(
+                    f"{edited}: WebUI's prompt editing, which is not known here; choose one, or write \\[ for a bracket"
+                )
         for name in ("steps", "batch"):
             if getattr(self, name) < 1:
                 findings.append(f"{name} is {getattr(self, name)}; it must be at least 1")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from lapel.adapters.fuse import reload_fused_encoders
 from lapel.base.base import DTYPES, Base
+from lapel.base.emphasis import escaped
 from lapel.base.settings import BaseSettings
 from lapel.files import written_whole
 from lapel.generation import GarmentPhotos, Request, generate_together, save_image
@@ -75,10 +76,10 @@ class Samples:
     ) -> None:
         self.folder = folder
         self.settings, self.side, self.shown = settings, side, shown
-        words = f"{garment.trigger} {garment.class_word}"
+        words = escaped(f"{garment.trigger} {garment.class_word}")
         self.named = [prompt.replace("{garment}", words) for prompt in settings.sample_prompts]
         """The prompts as they ask for the garment."""
-        self.plain = [prompt.replace("{garment}", garment.class_word) for prompt in settings.sample_prompts]
+        self.plain = [prompt.replace("{garment}", escaped(garment.class_word)) for prompt in settings.sample_prompts]
         """The prompts by words that the base knows."""
 
     @property

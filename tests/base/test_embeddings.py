@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from lapel.base.base import Base
 from lapel.base.embeddings import check_embeddings, read_embedding
+from lapel.base.emphasis import pieces_of
 from lapel.base.find import check_base
 from lapel.base.load import load_base, reload_encoders
 from lapel.base.prompts import windows_of
@@ -69,8 +70,14 @@ def test_a_word_becomes_its_vectors(layout: str, count: int, tmp_path: Path) -> 
     torch.testing.assert_close(other, plain.encode_text(["a shirt at the beach"])["prompt_embeds"])
 
 
+def test_a_weighed_word_is_weighed_in_all_of_its_vectors(tmp_path: Path) -> None:
+    base = load_base(settings(written(tmp_path / "MyStyle_V7.pt", a1111(vectors(3)))))
+    (window,) = windows_of(base.tokenizers[0], pieces_of("a (MyStyle_V7:1.3) shirt"))
+    assert [token.weight for token in window] == [1.0, 1.3, 1.3, 1.3, 1.0]
+
+
 def vectors_seen(base: Base, prompt: str, count: int, number: int = 0) -> bool:
-    (window,) = windows_of(base.tokenizers[number], prompt)
+    window = [token.number for token in windows_of(base.tokenizers[number], prompt)[0]]
     table = base.text_encoders[number].get_input_embeddings().weight
     wanted = vectors(count, table.shape[1])
     return any(torch.equal(table[window[start : start + count]], wanted) for start in range(len(window)))

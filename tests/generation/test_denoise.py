@@ -113,3 +113,17 @@ def test_long_prompts_are_drawn_whole_and_alone_as_together(pipeline: Any) -> No
         assert np.abs(_pixels(generate(pipeline, request))[0] - image).max() <= 1
     plain = generate(pipeline, Request(prompt="a t-shirt", negative_prompt=words + "red", steps=2, seeds=[1]))
     assert np.abs(_pixels(plain)[0] - together[0]).max() > 2
+
+
+def test_weights_are_heard_and_marks_are_not(pipeline: Any) -> None:
+    def draw(prompt: str, negative: str = "") -> np.ndarray:
+        return _pixels(generate(pipeline, Request(prompt=prompt, negative_prompt=negative, steps=2, seeds=[1])))[0]
+
+    plain = draw("a red t-shirt")
+    assert (draw("a (red:1) t-shirt") == plain).all()
+    assert np.abs(draw("a (red:1.6) t-shirt") - plain).max() > 0
+    assert np.abs(draw("a red t-shirt", "(blue:1.6)") - draw("a red t-shirt", "blue")).max() > 0
+    assert np.abs(draw(r"a \(red\) t-shirt") - plain).max() > 0  # its brackets are said
+    requests = [Request(prompt=p, steps=2, seeds=[1], batch=2) for p in ("a red t-shirt", "a (red:1.6) t-shirt")]
+    for request, images in zip(requests, generate_together(pipeline, requests), strict=True):
+        assert np.abs(_pixels(images)[0] - draw(request.prompt)).max() <= 1

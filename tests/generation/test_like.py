@@ -14,7 +14,7 @@ from lapel.generation import SCHEDULERS, Provenance, Request, WearSettings, Worn
 from lapel.generation.like import like, parameter_flags
 from lapel.settings import read_settings
 
-TEXT = st.text(st.characters(exclude_categories=["C", "Z"], exclude_characters="<>") | st.just(" "), min_size=1).map(
+TEXT = st.text(st.characters(exclude_categories=["C", "Z"], exclude_characters="<>[") | st.just(" "), min_size=1).map(
     lambda text: " ".join(text.split()) or "x"
 )
 WORN = Provenance("tiny", "ab12" * 16, (WornAdapter("tee", 0.8, "12" * 32),), 2, "encoder 1 of a.jpg, b.jpg")
@@ -31,6 +31,13 @@ def test_requests_come_back(prompt: str, negative: str, steps: int, seed: int, s
     request.width, request.height = 96, 128
     assert again == request
     assert (wearing.base, wearing.clip_skip) == ("tiny", 2)
+
+
+def test_weights_come_back_as_they_were_written() -> None:
+    prompt = r"a (red:1.3) [plain] t-shirt \(v2\), ((worn)), dots: many"
+    request = Request(prompt=prompt, negative_prompt="(blurry:1.4)")
+    flags = parameter_flags(parameters_text(request, 0, (96, 96), WORN), Path("x.png"))
+    assert (flags["prompt"], flags["negative_prompt"]) == (prompt, "(blurry:1.4)")
 
 
 def test_an_image_of_webui_and_what_the_command_line_says_beside_it(tmp_path: Path) -> None:

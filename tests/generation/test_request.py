@@ -19,6 +19,13 @@ def test_every_finding_is_reported_at_once() -> None:
     assert all(word in text for word in ("steps", "width", "images", "seed", "'Euler'"))
 
 
+def test_prompt_editing_is_refused_rather_than_read_as_something_else() -> None:
+    for prompt in ("a [cat:dog:0.5]", "[cat|dog]"):
+        with pytest.raises(UserError, match="prompt editing"):
+            Request(prompt="x", negative_prompt=prompt)
+    assert Request(prompt=r"a [cat], \[cat|dog\]").prompt
+
+
 def test_seeds_count_on() -> None:
     assert Request(seeds=[5], images=3).image_seeds() == [5, 6, 7]
     assert Request(seeds=[9, 2], images=4).image_seeds() == [9, 2, 3, 4]
