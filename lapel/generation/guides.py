@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,8 +45,12 @@ def load_controlnet(name: str, base: Base) -> Any:
     network = network.requires_grad_(False).eval().to(base.device)
     kind, fits = ("T2I-Adapter", _adapts) if isinstance(network, T2IAdapter) else ("ControlNet", _controls)
     if not fits(network, base):
-        raise UserError(f"{name}: a {kind} of another family than {base.name} ({base.family.title}); take one of it")
+        raise _other_family(name, kind, base)
     return network
+
+
+def _other_family(name: str, kind: str, base: Base) -> UserError:
+    return UserError(f"{name}: a {kind} of another family than {base.name} ({base.family.title}); take one of it")
 
 
 def _load(place: Path | str, base: Base) -> Any:
@@ -55,11 +61,44 @@ def _load(place: Path | str, base: Base) -> Any:
         shapes = open_weights(place).shapes if place.suffix in SUFFIXES else {}
         if any(re.match(r"(adapter\.)?body\.0\.", name) for name in shapes):
             return _adapter_from(place).to(base.dtype)
-        return ControlNetModel.from_single_file(str(place), torch_dtype=base.dtype)
+        return _control_from(place, shapes, base)
     named = ControlNetModel.load_config(str(place)).get("_class_name")
     if named not in kinds:
         raise ValueError(f"it is a {named}")
     return kinds[named].from_pretrained(str(place), torch_dtype=base.dtype)
+
+
+def _control_from(path: Path, shapes: Mapping[str, tuple[int, ...]], base: Base) -> Any:
+    """A ControlNet from a single file, built as the base's UNet is, so that nothing is asked of the hub.
+
+    Raises:
+        UserError: of another family.
+        ValueError: no ControlNet.
+    """
+    import torch
+    from diffusers import ControlNetModel
+
+    widths = {shape[1] for name, shape in shapes.items() if name.endswith("attn2.to_k.weight")}
+    if not widths or not any(re.search("input_hint_block|controlnet_cond_embedding", name) for name in shapes):
+        raise ValueError("its tensors are no ControlNet's")
+    if widths != {base.unet.config.cross_attention_dim}:
+        raise _other_family(str(path), "ControlNet", base)
+    with tempfile.TemporaryDirectory() as folder:
+        with torch.device("meta"):
+            how: dict[str, Any] = {"conditioning_embedding_out_channels": _map_widths(shapes)}
+            build = ControlNetModel.from_unet(base.unet, **how, load_weights_from_unet=False)
+        build.register_to_config(in_channels=4)  # an inpainting base's others are no business of it
+        build.save_config(folder)
+        return ControlNetModel.from_single_file(str(path), config=folder, torch_dtype=base.dtype)
+
+
+def _map_widths(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
+    """Channels that the map goes through before the latents' size; those of all published ones unless names tell."""
+    first, block = "controlnet_cond_embedding.conv_in.weight", "controlnet_cond_embedding.blocks.{}.weight"
+    if first not in shapes:
+        return (16, 32, 96, 256)
+    halved = [shapes[block.format(number)][0] for number in range(1, len(shapes), 2) if block.format(number) in shapes]
+    return (shapes[first][0], *halved)
 
 
 def _controls(network: Any, base: Base) -> bool:

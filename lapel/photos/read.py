@@ -59,9 +59,11 @@ def read_picture(path: Path, background: str) -> Picture:
 def read_mask(path: Path, photo: Path, size: tuple[int, int]) -> Image.Image:
     """Read the mask of `photo`, whose upright size is `size`: mode L, 255 where the garment is.
 
-    A mask that holds only 0 and 1 is spread to 0 and 255. Raises `UserError` for a broken file, another size than
-    the photo's, or a mask that is black all over.
+    A mask that holds only 0 and 1 is spread to 0 and 255. Raises `UserError` for a missing or broken file, another size
+    than the photo's, or a mask that is black all over.
     """
+    if not path.is_file():
+        raise UserError(f"{path}: no such mask; give one of {photo.name}, white where the garment is")
     mask, _ = _upright(path)
     if mask.size != size:
         is_size, wants = f"{mask.width} x {mask.height}", f"{size[0]} x {size[1]}"

@@ -10,13 +10,14 @@ import pytest
 import torch
 from diffusers import ControlNetModel, MultiControlNetModel, StableDiffusionControlNetPipeline
 from PIL import Image
+from safetensors.torch import save_file
 
 from lapel.base.base import Base
 from lapel.base.load import load_base
 from lapel.base.settings import BaseSettings
 from lapel.errors import UserError
 from lapel.generation import Request, generate
-from lapel.generation.control import Control, ControlSettings, guided, read_controls
+from lapel.generation.control import Control, ControlSettings, guided, load_controlnet, read_controls
 from lapel.generation.inpaint import InpaintSettings, inpaint
 from lapel.photos.people.library import library_pose
 from lapel.training.pretraining.control import make_control
@@ -125,6 +126,23 @@ def test_controlnets_are_loaded_and_others_refused(base: Base, tmp_path: Path) -
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="cannot be loaded as a ControlNet"):
         read_controls(ControlSettings([str(tmp_path / "empty")], [tmp_path / "map.png"]), base)
+
+
+def test_single_files_are_loaded_without_the_hub(base: Base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = network(base, 0)
+    save_file(made.state_dict(), tmp_path / "ours.safetensors")
+    torch.save(made.state_dict(), tmp_path / "ours.pth")
+    monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("asked the hub"))
+    for name in ("ours.safetensors", "ours.pth"):
+        found = load_controlnet(str(tmp_path / name), base).state_dict()
+        assert found.keys() == made.state_dict().keys()
+        assert all(torch.equal(found[key], tensor) for key, tensor in made.state_dict().items())
+    wide = {name: torch.zeros(8, 768) if "attn2.to_k" in name else t for name, t in made.state_dict().items()}
+    save_file(wide, tmp_path / "theirs.safetensors")
+    save_file({"weight": torch.zeros(3)}, tmp_path / "other.safetensors")
+    for name, said in (("theirs", "ControlNet of another family"), ("other", "no ControlNet's")):
+        with pytest.raises(UserError, match=said):
+            load_controlnet(str(tmp_path / f"{name}.safetensors"), base)
 
 
 def test_settings_are_checked_at_the_door(tmp_path: Path) -> None:

@@ -86,16 +86,3 @@ def test_kept_pixels_are_exact(tmp_path: Path) -> None:
         pixels = np.asarray(image)
     assert (pixels[kept] == np.asarray(placed.canvas)[kept]).all()
     assert (pixels[~kept] != 128).any(axis=1).mean() > 0.9
-
-
-def test_mistakes_end_in_one_line(tmp_path: Path) -> None:
-    mistakes = [
-        (("--base", "tiny"), "--garment_words"),
-        ((*GARMENT, "--pose", "pose:standing"), "--pose_control"),
-        ((*GARMENT, "--pose", "pose:stending", "--pose_control", "tiny"), "nearest is 'standing'"),
-        ((*GARMENT, "--keep", tmp_path / "none.jpg"), "no such photo"),
-    ]
-    for arguments, said in mistakes:
-        done = dress(*arguments, "--output_dir", tmp_path / "out")
-        assert done.returncode == 2, (said, done.stderr)
-        assert said in done.stderr and len(done.stderr.strip().splitlines()) == 1, (said, done.stderr)

@@ -59,27 +59,3 @@ def test_a_hoodie_takes_the_t_shirts_place_and_nothing_else(person: Path, tmp_pa
         assert (pixels[parsing == PARSING["hair"]] == photo[parsing == PARSING["hair"]]).all()
         assert (pixels[parsing == PARSING["upper"]] != photo[parsing == PARSING["upper"]]).any()
     assert json.loads((tmp_path / "retouched.json").read_text())["0001-0.png"]["colour"].keys() == {"before", "after"}
-
-
-def test_mistakes_end_in_one_line(person: Path, tmp_path: Path) -> None:
-    Image.new("L", (50, 50), 255).save(tmp_path / "small.png")
-    Image.new("L", (260, 300)).save(tmp_path / "black.png")
-    (tmp_path / "pose.json").write_text('{"people": []}')
-    image, words = ("--image", person / "person.png"), ("--garment_words", "hoodie")
-    mistakes = [
-        (("--image", tmp_path / "none.png", *GARMENT, *words), "no such photo"),
-        ((*image, *GARMENT), "--garment_words"),
-        ((*image, *GARMENT, *words, "--mask", tmp_path / "small.png"), "small.png"),
-        ((*image, *GARMENT, *words, "--mask", tmp_path / "black.png"), "black.png"),
-        ((*image, *GARMENT, *words, "--pose", tmp_path / "pose.json"), "shows nobody"),
-        ((*image, *GARMENT, *words, "--parsing", tmp_path / "small.png"), "one size"),
-        ((*image, *words, "--adapter", tmp_path / "none.safetensors"), "none.safetensors"),
-        ((*image, *GARMENT, *words, "--scheduler", "Eular"), "Euler"),
-        ((*image, *GARMENT, *words, "--strength", 3), "strength is 3"),
-        ((*image, "--base", "tiny", *words, "--prompt", "a hoodie", "--colour", "auto"), "--true_photo"),
-    ]
-    for arguments, said in mistakes:
-        done = try_on(*arguments, "--output_dir", tmp_path / "out")
-        assert done.returncode == 2, (said, done.stderr)
-        assert said in done.stderr and len(done.stderr.strip().splitlines()) == 1, (said, done.stderr)
-    assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
