@@ -141,12 +141,15 @@ def _mediapipe(place: str) -> Callable[[Image.Image], People]:
     from mediapipe.tasks.python import BaseOptions, vision
 
     options = vision.PoseLandmarkerOptions(base_options=BaseOptions(model_asset_path=place), num_poses=4)
-    landmarker = vision.PoseLandmarker.create_from_options(options)
+    vision.PoseLandmarker.create_from_options(options).close()  # says at once whether the file serves
 
     def find(photo: Image.Image) -> People:
         image = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(np.asarray(photo)))
+        # Closed here: when the process ends, what it needs for that is gone.
+        with vision.PoseLandmarker.create_from_options(options) as landmarker:
+            found_people = landmarker.detect(image).pose_landmarks
         people = []
-        for person in landmarker.detect(image).pose_landmarks:
+        for person in found_people:
             all_ = np.array([(p.x * photo.width, p.y * photo.height, p.visibility) for p in person], np.float32)
             mean = [np.atleast_2d(all_[[*np.atleast_1d(number)]]) for number in _LANDMARKS]
             people.append([[*part[:, :2].mean(axis=0), part[:, 2].min()] for part in mean])
