@@ -192,3 +192,30 @@ def test_other_families_and_other_files_are_refused(base: Base, sdxl: Base, tmp_
         with pytest.raises(UserError, match=said) as refused:
             load_controlnet(str(tmp_path / name), where)
         assert len(str(refused.value).splitlines()) == 1
+
+
+def test_families_are_told_apart_at_their_true_shapes() -> None:
+    """On the meta device, which computes shapes and nothing else. SDXL's have the channels of 1.x, in other cells."""
+    from types import SimpleNamespace
+
+    from lapel.generation.guides import _adapts
+
+    attention = "CrossAttnDownBlock2D"
+    levels = {
+        "sd15": ((attention, attention, attention, "DownBlock2D"), (320, 640, 1280, 1280)),
+        "sd2": ((attention, attention, attention, "DownBlock2D"), (320, 640, 1280, 1280)),
+        "sdxl": (("DownBlock2D", attention, attention), (320, 640, 1280)),
+    }
+    with torch.device("meta"):
+        adapters = {
+            "full": T2IAdapter(),
+            "light": T2IAdapter(3, [320, 640, 1280], 4, 8, "light_adapter"),
+            "xl": T2IAdapter(3, [320, 640, 1280, 1280], 2, 16, "full_adapter_xl"),
+        }
+    fit = set()
+    for family, (blocks, channels) in levels.items():
+        config = SimpleNamespace(down_block_types=blocks, block_out_channels=channels)
+        facts = {"unet": SimpleNamespace(config=config), "family": SimpleNamespace(name=family), "latent_stride": 8}
+        whole: Any = SimpleNamespace(**facts, device="meta", dtype=torch.float32)
+        fit |= {(name, family) for name, made in adapters.items() if _adapts(made, whole)}
+    assert fit == {("full", "sd15"), ("light", "sd15"), ("xl", "sdxl")}
