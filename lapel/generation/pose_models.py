@@ -131,7 +131,7 @@ def _rtmlib(place: str) -> Callable[[Image.Image], People]:
     return find
 
 
-_LANDMARKS = (0, (11, 12), 12, 14, 16, 11, 13, 15, 24, 26, 28, 23, 25, 27, 5, 2, 8, 7)
+_LANDMARKS = ([0], [11, 12], [12], [14], [16], [11], [13], [15], [24], [26], [28], [23], [25], [27], [5], [2], [8], [7])
 """MediaPipe's numbers of our keypoints; the neck lies between the shoulders."""
 
 
@@ -147,13 +147,14 @@ def _mediapipe(place: str) -> Callable[[Image.Image], People]:
         image = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(np.asarray(photo)))
         # Closed here: when the process ends, what it needs for that is gone.
         with vision.PoseLandmarker.create_from_options(options) as landmarker:
-            found_people = landmarker.detect(image).pose_landmarks
-        people = []
-        for person in found_people:
-            all_ = np.array([(p.x * photo.width, p.y * photo.height, p.visibility) for p in person], np.float32)
-            mean = [np.atleast_2d(all_[[*np.atleast_1d(number)]]) for number in _LANDMARKS]
-            people.append([[*part[:, :2].mean(axis=0), part[:, 2].min()] for part in mean])
-        found = np.array(people, np.float32).reshape(-1, len(KEYPOINTS), 3)
+            people = [
+                np.array(
+                    [(mark.x * photo.width, mark.y * photo.height, mark.visibility) for mark in person], np.float32
+                )
+                for person in landmarker.detect(image).pose_landmarks
+            ]
+        points = [[[*p[of, :2].mean(axis=0), p[of, 2].min()] for of in _LANDMARKS] for p in people]
+        found = np.array(points, np.float32).reshape(-1, len(KEYPOINTS), 3)
         inside = (found[..., :2] >= 0).all(-1) & (found[..., :2] < photo.size).all(-1)  # it guesses what is outside
         return found * (inside & (found[..., 2] >= _LEAST_VISIBLE))[..., None]
 
