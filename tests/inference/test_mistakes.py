@@ -99,7 +99,7 @@ MISTAKES = [
     (
         "try_on",
         ("--image", "{}/person.png", "--base", "tiny", "--prompt", "a hoodie", "--colour", "auto"),
-        "--colour_ph",
+        "--true_photo",
     ),
     ("try_on", (*TRY_ON, "--mask", "{}/small.png"), "save the mask at the photo's size"),
     ("try_on", (*TRY_ON, "--mask", "{}/black.png"), "black all over"),
