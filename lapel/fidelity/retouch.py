@@ -84,7 +84,8 @@ class Retouch:
 
         if not self.settings.any:
             return image, {}
-        pixels, told = np.asarray(image), {}
+        pixels = np.asarray(image)
+        told: dict[str, Any] = {}
         region = garment_region(pixels, self.class_word, "worn") & (np.asarray(mask) > 0)
         if not region.any():
             print("the garment is not found in an image, which stays as it is drawn", file=sys.stderr)
