@@ -4,6 +4,7 @@ Everything is a pure function of seeds: `photograph(sample_garment(1), sample_sh
 """
 
 from lapel.wardrobe.captions import caption, phrase, with_article
+from lapel.wardrobe.dressed import Clothes, draw_parsing
 from lapel.wardrobe.garment import SIBLINGS, Garment, sample_garment, sample_siblings, split_of
 from lapel.wardrobe.photograph import Photograph, photograph
 from lapel.wardrobe.shot import Person, Shot, sample_shot
@@ -19,11 +20,13 @@ __all__ = [
     "SCENE_WORDS",
     "SIBLINGS",
     "VIEWS",
+    "Clothes",
     "Garment",
     "Person",
     "Photograph",
     "Shot",
     "caption",
+    "draw_parsing",
     "photograph",
     "phrase",
     "sample_garment",

@@ -14,6 +14,8 @@ VIEW_PHRASES = {
     "worn": ("a photo of a person wearing {}", "{person} wearing {}", "a person wearing {}"),
 }
 
+_PLURALS = ("trousers", "shorts", "jeans", "pants", "leggings", "overalls", "pyjamas", "gloves", "socks")
+
 
 def phrase(garment_words: str, view: str, scene: str) -> str:
     """The plainest caption: `a photo of a red t-shirt, front view, in a park`.
@@ -28,7 +30,7 @@ def phrase(garment_words: str, view: str, scene: str) -> str:
 
 def with_article(words: str) -> str:
     """`an orange dress`, `blue trousers`."""
-    if words.split(" with ")[0].split(",")[0].endswith(("trousers", "shorts")):
+    if words.split(" with ")[0].split(",")[0].endswith(_PLURALS):
         return words
     return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
 

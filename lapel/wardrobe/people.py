@@ -9,14 +9,14 @@ from lapel.wardrobe.canvas import Canvas, mirrored, paint, polygon, smooth
 from lapel.wardrobe.fabric import mix
 from lapel.wardrobe.garment import Garment
 from lapel.wardrobe.shot import Person
-from lapel.wardrobe.tailor import WAIST, limb
+from lapel.wardrobe.tailor import WAIST, lies_in_front, limb
 from lapel.wardrobe.vocabulary import COLOURS, HAIR_COLOURS, LOWER, SKIN_TONES
 
 DARK = (30, 24, 24)
 
 
-def draw_body(canvas: Canvas, person: Person, skeleton: Skeleton, garment: Garment) -> None:
-    """Everything that the garment lies over: back hair, body, the other clothes, shoes."""
+def draw_body(canvas: Canvas, person: Person, skeleton: Skeleton) -> None:
+    """What clothes lie over: back hair, body, arms behind it, shoes."""
     skin, hair = SKIN_TONES[person.skin], HAIR_COLOURS[person.hair]
     if person.hair_style == "long":
         back_hair = smooth(
@@ -35,7 +35,6 @@ def draw_body(canvas: Canvas, person: Person, skeleton: Skeleton, garment: Garme
     neck = polygon([(-0.03, -0.06), (0.03, -0.06), (0.034, 0.02), (-0.034, 0.02)])
     canvas.fill(neck, paint(mix(skin, (0, 0, 0), 0.1)), "skin", garment=False)
     _draw_arms(canvas, person, skeleton, in_front=False)
-    _draw_other_clothes(canvas, person, skeleton, garment)
 
 
 def draw_arms_in_front(canvas: Canvas, person: Person, skeleton: Skeleton) -> None:
@@ -46,7 +45,7 @@ def draw_arms_in_front(canvas: Canvas, person: Person, skeleton: Skeleton) -> No
 def _draw_arms(canvas: Canvas, person: Person, skeleton: Skeleton, in_front: bool) -> None:
     skin = SKIN_TONES[person.skin]
     for joints in (skeleton.right_arm, skeleton.left_arm):
-        if (abs(joints[2][0]) < skeleton.shoulder + 0.03) == in_front:
+        if lies_in_front(joints, skeleton) == in_front:
             canvas.fill(limb(joints, 2.0, (0.058, 0.036)), paint(skin), "skin", garment=False)
             canvas.fill(skia.Path.Circle(*joints[2], 0.024), paint(skin), "skin", garment=False)
 
@@ -58,7 +57,7 @@ def draw_hands(canvas: Canvas, person: Person, skeleton: Skeleton) -> None:
         canvas.fill(hand, paint(SKIN_TONES[person.skin]), "skin", garment=False)
 
 
-def _draw_other_clothes(canvas: Canvas, person: Person, skeleton: Skeleton, garment: Garment) -> None:
+def draw_other_clothes(canvas: Canvas, person: Person, skeleton: Skeleton, garment: Garment) -> None:
     """A plain top with a garment for the legs, plain trousers with one for the torso."""
     colour = COLOURS[person.other_colour]
     if garment.kind in LOWER:

@@ -15,7 +15,7 @@ from lapel.wardrobe.captions import caption
 from lapel.wardrobe.draws import Draws
 from lapel.wardrobe.fabric import dye, mix, trim
 from lapel.wardrobe.garment import Garment
-from lapel.wardrobe.people import draw_arms_in_front, draw_body, draw_hands, draw_head
+from lapel.wardrobe.people import draw_arms_in_front, draw_body, draw_hands, draw_head, draw_other_clothes
 from lapel.wardrobe.prints import print_path
 from lapel.wardrobe.scenes import draw_scene
 from lapel.wardrobe.shot import Shot
@@ -77,7 +77,8 @@ def photograph(garment: Garment, shot: Shot, size: int, framed_for: Garment | No
 
 
 def _draw_worn(canvas: Canvas, garment: Garment, shot: Shot, skeleton: Skeleton, pattern_cut: Cut) -> None:
-    draw_body(canvas, shot.person, skeleton, garment)
+    draw_body(canvas, shot.person, skeleton)
+    draw_other_clothes(canvas, shot.person, skeleton, garment)
     _draw_garment(canvas, garment, shot, pattern_cut)
     if garment.sleeve != "long":
         draw_arms_in_front(canvas, shot.person, skeleton)

@@ -13,9 +13,18 @@ from lapel.wardrobe.canvas import mirrored, polygon, smooth
 from lapel.wardrobe.garment import Garment
 from lapel.wardrobe.vocabulary import LOWER
 
-HEMS = {"short": 0.27, "regular": 0.335, "long": 0.39}
-DRESS_HEMS = {"short": 0.46, "regular": 0.57, "long": 0.74}
-SKIRT_HEMS = {"short": 0.44, "regular": 0.56, "long": 0.74}
+HEMS = {"cropped": 0.2, "short": 0.27, "regular": 0.335, "long": 0.39, "coat": 0.53}
+DRESS_HEMS = {"short": 0.46, "regular": 0.57, "midi": 0.66, "long": 0.74}
+SKIRT_HEMS = {"short": 0.44, "regular": 0.56, "midi": 0.65, "long": 0.74}
+"""By `Garment.length`, below the neck. Sampled garments are short, regular or long."""
+
+SLEEVES = {"short": (0.62, 0.068), "three quarter": (1.5, 0.052), "long": (1.94, 0.043)}
+"""By `Garment.sleeve`: where it ends (1 is the elbow, 2 the wrist), and how wide. Sampled ones are short or long."""
+
+LEGS = {"shorts": (0.52, 0.11), "trousers": (1.93, 0.062)}
+"""By kind: where legs end (1 is the knee, 2 the ankle), and how wide."""
+CUT_LEGS = {"short": (0.34, 0.116), "midi": (1.0, 0.09), "cropped": (1.5, 0.074)}
+"""By `Garment.length`, where it is none of the sampled ones."""
 WAIST = 0.215
 """Where skirts and trousers begin, below the neck."""
 
@@ -85,6 +94,11 @@ def limb(
         left.append((x + normal[0] * half, y + normal[1] * half))
         right.append((x - normal[0] * half, y - normal[1] * half))
     return polygon([*left, *reversed(right)])
+
+
+def lies_in_front(arm: tuple[Point, Point, Point], skeleton: Skeleton) -> bool:
+    """Whether an arm ends before the body."""
+    return abs(arm[2][0]) < skeleton.shoulder + 0.03
 
 
 def _along(joints: tuple[Point, Point, Point], stop: float) -> Point:
@@ -159,9 +173,10 @@ def _torso(garment: Garment, skeleton: Skeleton, back: bool, hem: float, thick: 
 
 
 def _sleeve(garment: Garment, joints: tuple[Point, Point, Point], skeleton: Skeleton, thick: float) -> Piece:
-    until, end = (0.62, 0.068) if garment.sleeve == "short" else (1.94, 0.043 + thick)
-    in_front = abs(joints[2][0]) < skeleton.shoulder + 0.03
-    return Piece(limb(joints, until, (0.082 + thick, end), after=-0.06), _axis(joints), sleeve=True, in_front=in_front)
+    until, end = SLEEVES[garment.sleeve]
+    end += thick if garment.sleeve != "short" else 0.0
+    sleeve = limb(joints, until, (0.082 + thick, end), after=-0.06)
+    return Piece(sleeve, _axis(joints), sleeve=True, in_front=lies_in_front(joints, skeleton))
 
 
 def _collar(back: bool) -> list[Piece]:
@@ -183,7 +198,7 @@ def _close(garment: Garment, result: Cut, hem: float) -> None:
 
 
 def _cut_legs(garment: Garment, skeleton: Skeleton, back: bool) -> Cut:
-    until, end = (0.52, 0.11) if garment.kind == "shorts" else (1.93, 0.062)
+    until, end = CUT_LEGS.get(garment.length, LEGS[garment.kind])
     waist, half, crotch = skeleton.shoulder - 0.014, skeleton.hip + 0.05, 0.37
     limbs = (skeleton.right_leg, skeleton.left_leg)
     legs = [Piece(limb(joints, until, (0.122, end)), _axis(joints)) for joints in limbs]

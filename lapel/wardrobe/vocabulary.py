@@ -93,8 +93,10 @@ HAIR_STYLES = ("short", "long", "bun")
 BUILDS = {"slim": 0.9, "average": 1.0, "broad": 1.13}
 """Width of shoulders and hips against the average."""
 
-PARSING = {"background": 0, "skin": 1, "hair": 2, "upper": 3, "lower": 4, "dress": 5, "print": 6, "shoes": 7}
-"""The classes of a parsing map."""
+PARSING = {
+    "background": 0, "skin": 1, "hair": 2, "upper": 3, "lower": 4, "dress": 5, "print": 6, "shoes": 7, "outer": 8,
+}  # fmt: skip
+"""The classes of a parsing map. Photographs show no `outer` garment over an upper one; parsing maps can."""
 
 KEYPOINTS = (
     "nose", "neck", "right shoulder", "right elbow", "right wrist", "left shoulder", "left elbow", "left wrist",

@@ -24,7 +24,7 @@ Bools = npt.NDArray[np.bool_]
 LEAST_TRUST = 0.6
 """Of the old garment's mask, where nothing but colour and place tells it."""
 
-_REPLACED = {"upper": ("upper", "dress", "print"), "whole": ("upper", "lower", "dress", "print")}
+_REPLACED = {"upper": ("upper", "outer", "dress", "print"), "whole": ("upper", "outer", "lower", "dress", "print")}
 _REPLACED_BELOW = ("lower", "dress")
 _HALVES = ("upper", "legs", "shorts", "skirt")
 _OUTFIT = 2.3

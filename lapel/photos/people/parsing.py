@@ -23,6 +23,7 @@ PALETTE: dict[str, tuple[int, int, int]] = {
     "dress": (145, 30, 180),
     "print": (255, 225, 25),
     "shoes": (128, 128, 128),
+    "outer": (240, 90, 30),
 }
 """Colours of the classes, for people who paint; far enough apart that the nearest one is meant."""
 
