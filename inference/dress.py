@@ -18,6 +18,7 @@ from lapel.files import require_writable, written_whole
 from lapel.generation import Outfit, Request, WearSettings, put_on, read_outfit, save_image
 from lapel.generation.control import Control, ControlSettings, guided, load_controlnet, read_controls
 from lapel.generation.like import like
+from lapel.generation.parsed import Parsed, heard_looks, make_parsed, write_parsed
 from lapel.generation.people import PeopleSettings
 from lapel.generation.pose_models import find_pose
 from lapel.generation.progress import time_left
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from lapel.base.base import Base
     from lapel.generation.keep import Placed
+    from lapel.photos.people.looks import Looks
 
 
 @dataclass
@@ -48,8 +50,12 @@ class DressSettings:
     garment_words: str = ""
     """What the garment is, in words such as "t-shirt, short sleeve", where its card does not tell."""
 
+    texture: str = ""
+    """Words of texture for the prompts, such as "plaid" or "red plaid shirt, denim skirt"."""
+
     pose_control: str = ""
-    """The ControlNet that poses are shown to, such as `tiny` or a hub id."""
+    """The ControlNet that poses are shown to, such as `tiny` or a hub id; with `--shape`, on a parsing map of a person
+    who wears that, which it must have been trained for, as `tiny` was."""
 
 
 def main() -> None:
@@ -59,9 +65,8 @@ def main() -> None:
     settings, people, wearing, control, request = read_settings(__doc__ or "", *kinds, argv=argv)
     outfit = read_outfit(wearing)
     word = class_word_of(settings.garment_words) or outfit.class_word or class_word_of(request.prompt)
-    prompts = [outfit.named(prompt) for prompt in ([request.prompt] if request.prompt else named(outfit, people, word))]
-    if people.pose and not settings.pose_control and not settings.keep:
-        raise UserError("a pose is kept by a ControlNet only; give --pose_control, such as `tiny`")
+    shape = ", ".join(filter(None, (settings.garment_words or word, control.shape)))
+    check(settings, people, outfit, request, shape)
     require_writable(wearing.output_dir)
 
     quiet()
@@ -73,32 +78,56 @@ def main() -> None:
     size = (request.width or base.resolution, request.height or base.resolution)
     poses: list[Pose | None] = [find_pose(path, size, control.pose_model) for path in people.pose] or [None]
     request = dataclasses.replace(request, width=size[0], height=size[1])
+    looks = heard_looks(shape, settings.texture, base) if control.shape or settings.texture else None
+    prompts = [
+        outfit.named(text) for text in ([request.prompt] if request.prompt else named(outfit, people, word, looks))
+    ]
     pipeline, photos = put_on(outfit, base, "inpaint" if settings.keep else "text2img", prompts[0])
     network = load_controlnet(settings.pose_control, base) if settings.pose_control else None
-    controls = read_controls(control, base, size)
-    rows = []
-    for prompt, pose in itertools.product(prompts, poses):
-        shown = [Control(network, draw_pose(pose))] if network is not None and pose is not None else []
+    controls = read_controls(control, base, size, looks)
+    rows, made = [], [control.made for control in controls if control.made]
+    figures = [
+        make_parsed(path, pose, looks) if control.shape and looks and pose else None
+        for path, pose in zip(people.pose or [Path()], poses, strict=True)
+    ]
+    for prompt, (pose, figure) in itertools.product(prompts, zip(poses, figures, strict=True)):
+        shown = [pose_map(network, pose, figure)] if network is not None and pose is not None else []
         asked = dataclasses.replace(request, prompt=prompt)
         images = draw(settings, word or "garment", base, pipeline, asked, pose, [*controls, *shown], photos)
         rows.append((prompt, asked, images))
-    for path in save(rows, outfit, base, wearing.output_dir):
+    made += [figure for figure in figures if figure]
+    for path in [*save(rows, outfit, base, wearing.output_dir), *write_parsed(made, wearing.output_dir)]:
         print(path)
 
 
-def named(outfit: Outfit, people: PeopleSettings, word: str | None) -> list[str]:
-    """The prompts of the look-book.
+def check(settings: DressSettings, people: PeopleSettings, outfit: Outfit, request: Request, shape: str) -> None:
+    """Refuse what would not be drawn.
 
     Raises:
-        UserError: nothing tells what the garment is called.
+        UserError: nothing tells what the garment is called, or a pose or a texture that nothing would show.
     """
+    if people.pose and not settings.pose_control and not settings.keep:
+        raise UserError("a pose is kept by a ControlNet only; give --pose_control, such as `tiny`")
+    trigger = outfit.cards[0].get("trigger")
+    if settings.texture and (request.prompt or trigger):
+        why = "the prompt is given; say the texture there" if request.prompt else f"{trigger} has its own"
+        raise UserError(f"--texture {settings.texture}: {why}")
+    if not (request.prompt or trigger or shape or settings.texture):
+        raise UserError('nothing tells what the garment is; give --garment_words, such as "t-shirt, short sleeve"')
+
+
+def named(outfit: Outfit, people: PeopleSettings, word: str | None, looks: Looks | None) -> list[str]:
+    """The prompts of the look-book."""
     from lapel.wardrobe import with_article
 
     if outfit.cards[0].get("trigger"):
         return people.prompts("a {garment}")
-    if not word:
-        raise UserError('nothing tells what the garment is; give --garment_words, such as "t-shirt, short sleeve"')
-    return people.prompts(with_article(word))
+    return people.prompts(looks.named() if looks else with_article(word or "garment"))
+
+
+def pose_map(network: Any, pose: Pose, figure: Parsed | None) -> Control:
+    """What the pose's ControlNet is shown: the skeleton, on a parsing map where there is one."""
+    return Control(network, figure.shown(pose) if figure else draw_pose(pose), made=figure)
 
 
 def draw(

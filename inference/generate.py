@@ -14,6 +14,7 @@ from lapel.files import require_writable
 from lapel.generation import Request, WearSettings, generate, put_on, read_outfit, save_images
 from lapel.generation.control import ControlSettings, guided, read_controls
 from lapel.generation.like import like
+from lapel.generation.parsed import write_parsed
 from lapel.generation.progress import time_left
 from lapel.quiet import quiet
 from lapel.settings import read_settings
@@ -26,6 +27,7 @@ def main() -> None:
     )
     outfit = read_outfit(settings)
     request.prompt = outfit.named(request.prompt)
+    control.require_parsed()
     require_writable(settings.output_dir)
 
     quiet()
@@ -36,9 +38,12 @@ def main() -> None:
     base = load_base(outfit.base, "cuda" if torch.cuda.is_available() else "cpu")
     pipeline, photos = put_on(outfit, base, "text2img", request.prompt)
     size = (request.width or base.resolution, request.height or base.resolution)
-    with guided(pipeline, read_controls(control, base, size), size):
+    controls = read_controls(control, base, size)
+    with guided(pipeline, controls, size):
         images = generate(pipeline, request, time_left(), photos)
-    for path in save_images(images, request, settings.output_dir, outfit.provenance(base)):
+    paths = save_images(images, request, settings.output_dir, outfit.provenance(base))
+    made = [control.made for control in controls if control.made]
+    for path in [*paths, *write_parsed(made, settings.output_dir)]:
         print(path)
 
 

@@ -20,6 +20,7 @@ from lapel.generation import Outfit, Request, WearSettings, put_on, read_outfit,
 from lapel.generation.control import ControlSettings, read_controls
 from lapel.generation.inpaint import InpaintSettings
 from lapel.generation.like import like
+from lapel.generation.parsed import write_parsed
 from lapel.generation.progress import time_left
 from lapel.photos.captions import class_word_of
 from lapel.photos.vocabulary import attributes_of
@@ -69,6 +70,7 @@ def main() -> None:
     request.prompt = outfit.named(request.prompt or prompt_for(outfit, class_word))
     true_photos = retouching.true_photo or list(wearing.garment_photo)
     require_photos(retouching, true_photos)
+    control.require_parsed()
     require_writable(wearing.output_dir)
 
     quiet()
@@ -91,7 +93,8 @@ def main() -> None:
     controls = read_controls(control, base, photo.size)
     images = inpaint(base, pipeline, request, photo, change.mask, inpainting, time_left(), shown, controls, change.kept)
     results = [retouch(image, change.mask) for image in images]
-    for path in save(photo, change.mask, results, request, outfit, base, wearing.output_dir):
+    made = write_parsed([control.made for control in controls if control.made], wearing.output_dir)
+    for path in [*save(photo, change.mask, results, request, outfit, base, wearing.output_dir), *made]:
         print(path)
 
 

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 from lapel.errors import UserError
 from lapel.generation.guides import TINY_CONTROL, load_controlnet
 from lapel.generation.maps import MapSettings, control_map, source_findings
+from lapel.generation.parsed import Parsed, heard_looks, is_parsed, make_parsed, parsed_pose
+from lapel.generation.pose_models import find_pose
 
 if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
     from lapel.base.base import Base
+    from lapel.photos.people.looks import Looks
 
 __all__ = ["TINY_CONTROL", "Control", "ControlSettings", "guided", "load_controlnet", "read_controls"]
 
@@ -32,7 +35,8 @@ class ControlSettings(MapSettings):
     control: list[Path] = field(default_factory=list)
     """What each is shown: a ready map, which passes through unchanged; a pose, which is drawn: OpenPose's .json, or one
     of the library (`pose:hands-on-hips`, `pose:standing@half`), or that of the person in a photo (`pose:IMAGE`); or
-    what is made of any picture: `canny:IMAGE`, `softedge:IMAGE`, `depth:IMAGE`, `normal:IMAGE`, `seg:IMAGE`."""
+    what is made of any picture: `canny:IMAGE`, `softedge:IMAGE`, `depth:IMAGE`, `normal:IMAGE`, `seg:IMAGE`.
+    `parsing:POSE` is the parsing map of a person in that pose who wears what `--shape` says."""
 
     control_weight: list[float] = field(default_factory=list)
     """How much each counts, or one for all; 1 unless given."""
@@ -45,6 +49,9 @@ class ControlSettings(MapSettings):
 
     guess_mode: bool = False
     """Guide the prompt's side of guidance alone, so that a map says more than the prompt."""
+
+    shape: str = ""
+    """Words of shape for parsing maps that are made, such as "long sleeves, short skirt, open outer"."""
 
     def __post_init__(self) -> None:
         """What is given once for all becomes one for each.
@@ -63,9 +70,21 @@ class ControlSettings(MapSettings):
         spans = zip(self.control_start, self.control_end, strict=False)
         if not all(0 <= start < end <= 1 for start, end in spans):
             findings.append("control_start and control_end must lie between 0 and 1, the start first")
-        findings += source_findings(self.control, self)
+        findings += source_findings([parsed_pose(path) if is_parsed(path) else path for path in self.control], self)
+        made = [path for path in self.control if is_parsed(path)]
+        if made and not self.shape:
+            findings.append(f'{made[0]}: nothing tells what is worn; give --shape, such as "long sleeves, short skirt"')
         if findings:
             raise UserError(*findings)
+
+    def require_parsed(self) -> None:
+        """Refuse words of shape that no parsing map is made of.
+
+        Raises:
+            UserError: there are such words.
+        """
+        if self.shape and not any(map(is_parsed, self.control)):
+            raise UserError(f"--shape {self.shape}: shown on a parsing map; give --control parsing:standing, for one")
 
 
 @dataclass(frozen=True)
@@ -80,26 +99,43 @@ class Control:
     start: float = 0.0
     end: float = 1.0
     guess_mode: bool = False
+    made: Parsed | None = None
+    """The parsing map that `map` shows, where it was made here."""
 
     def counts(self, share: float) -> bool:
         """Whether it guides when that share of the steps is done."""
         return self.start <= share < self.end
 
 
-def read_controls(settings: ControlSettings, base: Base, size: tuple[int, int] | None = None) -> list[Control]:
+def read_controls(
+    settings: ControlSettings, base: Base, size: tuple[int, int] | None = None, looks: Looks | None = None
+) -> list[Control]:
     """Load the ControlNets, in the base's precision and place, and their maps.
 
     Args:
         size: of the picture that poses are drawn for (width, height); the base's own square unless given.
+        looks: what the words of shape were understood as, where they were read already.
 
     Raises:
         UserError: a ControlNet that cannot be loaded or is of another family, or a map that cannot be read.
     """
     side = base.resolution
-    maps = [control_map(source, settings, size or (side, side), base.device) for source in settings.control]
+    size = size or (side, side)
+    if looks is None and any(map(is_parsed, settings.control)):
+        looks = heard_looks(settings.shape, "", base)
+    made = [
+        make_parsed(parsed_pose(path), find_pose(parsed_pose(path), size, settings.pose_model), looks)
+        if looks and is_parsed(path)
+        else None
+        for path in settings.control
+    ]
+    maps = [
+        parsed.shown() if parsed else control_map(source, settings, size, base.device)
+        for source, parsed in zip(settings.control, made, strict=True)
+    ]
     networks = [load_controlnet(name, base) for name in settings.controlnet]
     each = zip(networks, maps, settings.control_weight, settings.control_start, settings.control_end, strict=True)
-    return [Control(*one, settings.guess_mode) for one in each]
+    return [Control(*one, settings.guess_mode, parsed) for one, parsed in zip(each, made, strict=True)]
 
 
 @contextmanager

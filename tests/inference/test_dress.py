@@ -14,8 +14,9 @@ from lapel.errors import UserError
 from lapel.generation.keep import place, where_worn
 from lapel.generation.people import PeopleSettings
 from lapel.photos.people.library import library_pose
+from lapel.photos.people.parsing import read_parsing
 from lapel.photos.people.shape import area, body_of, shape_of
-from lapel.wardrobe import photograph, sample_garment, sample_shot
+from lapel.wardrobe import PARSING, photograph, sample_garment, sample_shot
 
 ROOT = Path(__file__).resolve().parents[2]
 HOODIE = ROOT / "datasets/samples/sun-hoodie/01-front.jpg"
@@ -86,3 +87,20 @@ def test_kept_pixels_are_exact(tmp_path: Path) -> None:
         pixels = np.asarray(image)
     assert (pixels[kept] == np.asarray(placed.canvas)[kept]).all()
     assert (pixels[~kept] != 128).any(axis=1).mean() > 0.9
+
+
+def test_words_of_shape_make_a_map_that_is_given_back(tmp_path: Path) -> None:
+    how = ("--base", "tiny", "--controlnet", "tiny", "--steps", 2, "--seeds", 3, "--output_dir")
+    words = ("--shape", "long sleeves, shrot skirt", "--texture", "red tartan", "--scene", "in a park")
+    done = dress(*how, tmp_path / "made", "--control", "parsing:t-pose@half", *words)
+    assert done.returncode == 0, done.stderr
+    assert 'lower: skirt, mini; "shrot" as mini' in done.stderr
+    with Image.open(tmp_path / "made/0001-3.png") as image:
+        prompt = image.info["parameters"].splitlines()[0]
+        first = np.asarray(image)
+    assert prompt == "a photo of a person wearing a red plaid long sleeve shirt and a skirt, in a park"
+    parsing = tmp_path / "made/parsing-t-pose-half.png"
+    assert (read_parsing(parsing, (96, 96)) == PARSING["lower"]).any()
+    done = dress(*how, tmp_path / "again", "--control", parsing, "--prompt", prompt)
+    assert done.returncode == 0, done.stderr
+    assert (np.asarray(Image.open(tmp_path / "again/0001-3.png")) == first).all()

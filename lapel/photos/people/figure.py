@@ -11,14 +11,14 @@ from lapel.errors import UserError
 from lapel.photos.people.parsing import Classes
 from lapel.photos.people.pose import Point, Pose
 from lapel.photos.people.shape import Body, body_of
-from lapel.wardrobe import Clothes, draw_parsing
-from lapel.wardrobe.body import FOREARM, UPPER_ARM, Skeleton
+from lapel.wardrobe import KEYPOINTS, Clothes, draw_parsing
+from lapel.wardrobe.body import FOREARM, THIGH, UPPER_ARM, Skeleton
 
 _SHOULDERS_DOWN = 0.04
 _TORSO = 0.27
 """In the wardrobe's bodies: shoulders below the neck's root, and hips below the shoulders, in heights of a person."""
-_WIDEST, _NARROWEST = 0.115, 0.05
-"""Half the width of shoulders that bodies have; of one seen from the side, what is drawn at least."""
+_WIDEST, _SHOULDER, _NARROWEST = 0.115, 0.098, 0.05
+"""Half the width of shoulders: the widest that bodies have, the usual one, and what is drawn of one from the side."""
 
 
 def parsing_of(pose: Pose, clothes: Clothes, hair_style: str = "short") -> Classes:
@@ -29,13 +29,29 @@ def parsing_of(pose: Pose, clothes: Clothes, hair_style: str = "short") -> Class
     Raises:
         UserError: the pose shows no shoulders.
     """
-    body = body_of(pose)
+    body = body_of(_with_shoulders(pose))
     if body is None:
-        raise UserError("the pose shows no shoulders, which clothes hang on; give another pose")
+        raise UserError("the pose shows neither shoulders nor hips and knees, which clothes hang on; give another pose")
     skeleton, matrix = _placed(body)
     width, height = pose.size
     drawn = draw_parsing(clothes, skeleton, hair_style, matrix, max(width, height))
     return np.ascontiguousarray(drawn[:height, :width])
+
+
+def _with_shoulders(pose: Pose) -> Pose:
+    """Where the picture begins below the shoulders, the pose with them above the hips, as a body has them."""
+    known = {name: pose.get(name) for name in ("right hip", "left hip", "right knee", "left knee")}
+    joints = [point for point in known.values() if point is not None]
+    if pose.get("right shoulder") or pose.get("left shoulder") or len(joints) < len(known):
+        return pose
+    right, left, *knees = joints
+    x, y = _middle(right, left)
+    unit = math.dist((x, y), _middle(*knees)) / THIGH
+    out = math.copysign(_SHOULDER * unit, left[0] - right[0])
+    points = pose.points.copy()
+    for name, sign in (("right shoulder", -1), ("left shoulder", 1)):
+        points[KEYPOINTS.index(name)] = x + sign * out, y - _TORSO * unit, 1
+    return Pose(points, pose.size)
 
 
 def _placed(body: Body) -> tuple[Skeleton, skia.Matrix]:
