@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from lapel.errors import UserError, run_program
 from lapel.files import require_writable, written_whole
-from lapel.generation import Outfit, Request, WearSettings, put_on, read_outfit, save_image
-from lapel.generation.control import Control, ControlSettings, guided, load_controlnet, read_controls
+from lapel.generation import Outfit, Provenance, Request, WearSettings, put_on, read_outfit, save_image
+from lapel.generation.control import Control, ControlSettings, guided, load_controlnet, made_of, read_controls
 from lapel.generation.like import like
 from lapel.generation.parsed import Parsed, heard_looks, make_parsed, write_parsed
 from lapel.generation.people import PeopleSettings
 from lapel.generation.pose_models import find_pose
 from lapel.generation.progress import time_left
+from lapel.generation.regions import RegionSettings, read_regions, regional
 from lapel.photos.captions import class_word_of
 from lapel.photos.people.pose import Pose, draw_pose
 from lapel.photos.vocabulary import attributes_of
@@ -61,8 +62,8 @@ class DressSettings:
 def main() -> None:
     """Draw every person in every place and pose, and save the look-book."""
     argv = like(sys.argv[1:])
-    kinds = (DressSettings, PeopleSettings, WearSettings, ControlSettings, Request)
-    settings, people, wearing, control, request = read_settings(__doc__ or "", *kinds, argv=argv)
+    kinds = (DressSettings, PeopleSettings, WearSettings, ControlSettings, RegionSettings, Request)
+    settings, people, wearing, control, region, request = read_settings(__doc__ or "", *kinds, argv=argv)
     outfit = read_outfit(wearing)
     word = class_word_of(settings.garment_words) or outfit.class_word or class_word_of(request.prompt)
     shape = ", ".join(filter(None, (settings.garment_words or word, control.shape)))
@@ -76,28 +77,48 @@ def main() -> None:
 
     base = load_base(outfit.base, "cuda" if torch.cuda.is_available() else "cpu")
     size = (request.width or base.resolution, request.height or base.resolution)
-    poses: list[Pose | None] = [find_pose(path, size, control.pose_model) for path in people.pose] or [None]
     request = dataclasses.replace(request, width=size[0], height=size[1])
     looks = heard_looks(shape, settings.texture, base) if control.shape or settings.texture else None
-    prompts = [
-        outfit.named(text) for text in ([request.prompt] if request.prompt else named(outfit, people, word, looks))
-    ]
+    said = [request.prompt] if request.prompt else named(outfit, people, word, looks)
+    prompts = [outfit.named(text) for text in said]
+    stances = [stance_of(path, size, control, looks) for path in people.pose] or [Stance()]
     pipeline, photos = put_on(outfit, base, "inpaint" if settings.keep else "text2img", prompts[0])
     network = load_controlnet(settings.pose_control, base) if settings.pose_control else None
     controls = read_controls(control, base, size, looks)
-    rows, made = [], [control.made for control in controls if control.made]
-    figures = [
-        make_parsed(path, pose, looks) if control.shape and looks and pose else None
-        for path, pose in zip(people.pose or [Path()], poses, strict=True)
-    ]
-    for prompt, (pose, figure) in itertools.product(prompts, zip(poses, figures, strict=True)):
-        shown = [pose_map(network, pose, figure)] if network is not None and pose is not None else []
+    rows = []
+    for prompt, stance in itertools.product(prompts, stances):
+        shown = [*controls, *stance.controls(network)]
         asked = dataclasses.replace(request, prompt=prompt)
-        images = draw(settings, word or "garment", base, pipeline, asked, pose, [*controls, *shown], photos)
+        regions = outfit.named_regions(read_regions(region, size, made_of(shown)))
+        with regional(pipeline, regions):
+            images = draw(settings, word or "garment", base, pipeline, asked, stance.pose, shown, photos)
         rows.append((prompt, asked, images))
-    made += [figure for figure in figures if figure]
-    for path in [*save(rows, outfit, base, wearing.output_dir), *write_parsed(made, wearing.output_dir)]:
+    made = [*made_of(controls), *(stance.parsed for stance in stances if stance.parsed)]
+    paths = save(rows, outfit.provenance(base, region.told()), wearing.output_dir)
+    for path in [*paths, *write_parsed(made, wearing.output_dir)]:
         print(path)
+
+
+@dataclass(frozen=True)
+class Stance:
+    """How somebody stands, as far as that is settled."""
+
+    pose: Pose | None = None
+    parsed: Parsed | None = None
+
+    def controls(self, network: Any) -> list[Control]:
+        """What the pose's ControlNet is shown: the skeleton, on a parsing map where there is one."""
+        if network is None or self.pose is None:
+            return []
+        return [
+            Control(network, self.parsed.shown(self.pose) if self.parsed else draw_pose(self.pose), made=self.parsed)
+        ]
+
+
+def stance_of(path: Path, size: tuple[int, int], control: ControlSettings, looks: Looks | None) -> Stance:
+    """A pose, and its parsing map where words of shape tell what is worn."""
+    pose = find_pose(path, size, control.pose_model)
+    return Stance(pose, make_parsed(path, pose, looks) if control.shape and looks else None)
 
 
 def check(settings: DressSettings, people: PeopleSettings, outfit: Outfit, request: Request, shape: str) -> None:
@@ -123,11 +144,6 @@ def named(outfit: Outfit, people: PeopleSettings, word: str | None, looks: Looks
     if outfit.cards[0].get("trigger"):
         return people.prompts("a {garment}")
     return people.prompts(looks.named() if looks else with_article(word or "garment"))
-
-
-def pose_map(network: Any, pose: Pose, figure: Parsed | None) -> Control:
-    """What the pose's ControlNet is shown: the skeleton, on a parsing map where there is one."""
-    return Control(network, figure.shown(pose) if figure else draw_pose(pose), made=figure)
 
 
 def draw(
@@ -169,12 +185,12 @@ def put_down(settings: DressSettings, word: str, size: tuple[int, int], pose: Po
     return place(photo, mask, size, settings.place or where_worn(mask, shape, worn))
 
 
-def save(rows: list[tuple[str, Request, list[Image.Image]]], outfit: Outfit, base: Base, folder: Path) -> list[Path]:
+def save(rows: list[tuple[str, Request, list[Image.Image]]], provenance: Provenance, folder: Path) -> list[Path]:
     """Write every image with its settings, and the look-book: a row for each person, place and pose."""
     from lapel.generation.images import next_number
     from lapel.sheet import contact_sheet
 
-    paths, number, provenance = [], next_number(folder), outfit.provenance(base)
+    paths, number = [], next_number(folder)
     for _, request, images in rows:
         for image, seed in zip(images, request.image_seeds(), strict=True):
             paths.append(folder / f"{number:04d}-{seed}.png")

@@ -12,19 +12,19 @@ import sys
 from lapel.errors import run_program
 from lapel.files import require_writable
 from lapel.generation import Request, WearSettings, generate, put_on, read_outfit, save_images
-from lapel.generation.control import ControlSettings, guided, read_controls
+from lapel.generation.control import ControlSettings, guided, made_of, read_controls
 from lapel.generation.like import like
 from lapel.generation.parsed import write_parsed
 from lapel.generation.progress import time_left
+from lapel.generation.regions import RegionSettings, read_regions, regional
 from lapel.quiet import quiet
 from lapel.settings import read_settings
 
 
 def main() -> None:
     """Read cards, load the base, wear the adapters, draw and save."""
-    settings, control, request = read_settings(
-        __doc__ or "", WearSettings, ControlSettings, Request, argv=like(sys.argv[1:])
-    )
+    kinds = (WearSettings, ControlSettings, RegionSettings, Request)
+    settings, control, region, request = read_settings(__doc__ or "", *kinds, argv=like(sys.argv[1:]))
     outfit = read_outfit(settings)
     request.prompt = outfit.named(request.prompt)
     control.require_parsed()
@@ -39,11 +39,11 @@ def main() -> None:
     pipeline, photos = put_on(outfit, base, "text2img", request.prompt)
     size = (request.width or base.resolution, request.height or base.resolution)
     controls = read_controls(control, base, size)
-    with guided(pipeline, controls, size):
+    regions = outfit.named_regions(read_regions(region, size, made_of(controls)))
+    with guided(pipeline, controls, size), regional(pipeline, regions):
         images = generate(pipeline, request, time_left(), photos)
-    paths = save_images(images, request, settings.output_dir, outfit.provenance(base))
-    made = [control.made for control in controls if control.made]
-    for path in [*paths, *write_parsed(made, settings.output_dir)]:
+    paths = save_images(images, request, settings.output_dir, outfit.provenance(base, region.told()))
+    for path in [*paths, *write_parsed(made_of(controls), settings.output_dir)]:
         print(path)
 
 

@@ -17,7 +17,7 @@ from lapel.errors import UserError, run_program
 from lapel.fidelity.retouch import Retouch, RetouchSettings, require_photos, words
 from lapel.files import require_writable, written_whole
 from lapel.generation import Outfit, Request, WearSettings, put_on, read_outfit, save_images
-from lapel.generation.control import ControlSettings, read_controls
+from lapel.generation.control import ControlSettings, made_of, read_controls
 from lapel.generation.inpaint import InpaintSettings
 from lapel.generation.like import like
 from lapel.generation.parsed import write_parsed
@@ -93,7 +93,7 @@ def main() -> None:
     controls = read_controls(control, base, photo.size)
     images = inpaint(base, pipeline, request, photo, change.mask, inpainting, time_left(), shown, controls, change.kept)
     results = [retouch(image, change.mask) for image in images]
-    made = write_parsed([control.made for control in controls if control.made], wearing.output_dir)
+    made = write_parsed(made_of(controls), wearing.output_dir)
     for path in [*save(photo, change.mask, results, request, outfit, base, wearing.output_dir), *made]:
         print(path)
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lapel.base.base import Base
     from lapel.photos.people.looks import Looks
 
-__all__ = ["TINY_CONTROL", "Control", "ControlSettings", "guided", "load_controlnet", "read_controls"]
+__all__ = ["TINY_CONTROL", "Control", "ControlSettings", "guided", "load_controlnet", "made_of", "read_controls"]
 
 
 @dataclass
@@ -136,6 +136,11 @@ def read_controls(
     networks = [load_controlnet(name, base) for name in settings.controlnet]
     each = zip(networks, maps, settings.control_weight, settings.control_start, settings.control_end, strict=True)
     return [Control(*one, settings.guess_mode, parsed) for one, parsed in zip(each, made, strict=True)]
+
+
+def made_of(controls: Sequence[Control]) -> list[Parsed]:
+    """The parsing maps among the controls that were made here."""
+    return [control.made for control in controls if control.made is not None]
 
 
 @contextmanager

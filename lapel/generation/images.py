@@ -36,6 +36,8 @@ class Provenance:
     clip_skip: int = 1
     encoder: str = ""
     """The garment encoder and what it was shown, in words."""
+    regions: str = ""
+    """Which words counted where."""
 
 
 def parameters_text(request: Request, seed: int, size: tuple[int, int], provenance: Provenance | None = None) -> str:
@@ -58,6 +60,7 @@ def parameters_text(request: Request, seed: int, size: tuple[int, int], provenan
         "Model": provenance.model,
         "Clip skip": str(provenance.clip_skip) if provenance.clip_skip > 1 else "",
         "Garment encoder": provenance.encoder,
+        "Regions": provenance.regions,
         "Lora hashes": ", ".join(f"{worn.name}: {worn.hash[:12]}" for worn in provenance.adapters if worn.hash),
         "Version": "lapel",
     }

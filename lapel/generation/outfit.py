@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from lapel.generation.wearing import WearSettings
 if TYPE_CHECKING:
     from lapel.base.base import Base, PipelineKind
     from lapel.generation.denoise import GarmentPhotos
+    from lapel.generation.regions import Regions
 
 
 @dataclass(frozen=True)
@@ -48,16 +50,20 @@ class Outfit:
             raise UserError(f"{self.files[0]}: tells no trigger; write it into the prompt instead of {{garment}}")
         return prompt.replace("{garment}", escaped(f"{self.cards[0]['trigger']} {self.class_word}".strip()))
 
+    def named_regions(self, regions: Regions) -> Regions:
+        """The regions, in whose words `{garment}` becomes what it does in the prompt."""
+        return dataclasses.replace(regions, words=tuple(map(self.named, regions.words)))
+
     @property
     def class_word(self) -> str:
         """What the garment is, as far as a card tells it."""
         return str(self.cards[0].get("class_word", ""))
 
-    def provenance(self, base: Base) -> Provenance:
-        """What an image is drawn with, as its settings tell it."""
+    def provenance(self, base: Base, regions: str = "") -> Provenance:
+        """What an image is drawn with, as its settings tell it; `regions` as `RegionSettings.told` has it."""
         trios = zip(self.settings.adapter, self.weights, self.cards, strict=False)  # an encoder's card comes last
         worn = [WornAdapter(card.get("name", path.stem), weight, card.get("hash", "")) for path, weight, card in trios]
-        return Provenance(base.name, base.hash, tuple(worn), base.clip_skip, self._shown())
+        return Provenance(base.name, base.hash, tuple(worn), base.clip_skip, self._shown(), regions)
 
     def _shown(self) -> str:
         if not self.settings.encoder:

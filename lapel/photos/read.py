@@ -75,6 +75,11 @@ def read_mask(path: Path, photo: Path, size: tuple[int, int]) -> Image.Image:
     return mask.point(lambda value: value * 255) if highest == 1 else mask
 
 
+def picture_size(path: Path) -> tuple[int, int]:
+    """Width and height of a picture file, upright; `UserError` where it is none."""
+    return _upright(path)[0].size
+
+
 def _upright(path: Path) -> tuple[Image.Image, int]:
     """The decoded first frame of a picture file, turned as its EXIF orientation says, and how many frames there are."""
     if path.stat().st_size == 0:

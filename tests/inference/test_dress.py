@@ -90,17 +90,19 @@ def test_kept_pixels_are_exact(tmp_path: Path) -> None:
 
 
 def test_words_of_shape_make_a_map_that_is_given_back(tmp_path: Path) -> None:
-    how = ("--base", "tiny", "--controlnet", "tiny", "--steps", 2, "--seeds", 3, "--output_dir")
+    how = ("--base", "tiny", "--controlnet", "tiny", "--steps", 2, "--seeds", 3)
+    how = (*how, "--region", "lower=a yellow skirt", "--output_dir")
     words = ("--shape", "long sleeves, shrot skirt", "--texture", "red tartan", "--scene", "in a park")
     done = dress(*how, tmp_path / "made", "--control", "parsing:t-pose@half", *words)
     assert done.returncode == 0, done.stderr
     assert 'lower: skirt, mini; "shrot" as mini' in done.stderr
     with Image.open(tmp_path / "made/0001-3.png") as image:
         prompt = image.info["parameters"].splitlines()[0]
+        assert "Regions: lower=a yellow skirt," in image.info["parameters"]
         first = np.asarray(image)
     assert prompt == "a photo of a person wearing a red plaid long sleeve shirt and a skirt, in a park"
     parsing = tmp_path / "made/parsing-t-pose-half.png"
     assert (read_parsing(parsing, (96, 96)) == PARSING["lower"]).any()
-    done = dress(*how, tmp_path / "again", "--control", parsing, "--prompt", prompt)
+    done = dress(*how, tmp_path / "again", "--control", parsing, "--region_map", parsing, "--prompt", prompt)
     assert done.returncode == 0, done.stderr
     assert (np.asarray(Image.open(tmp_path / "again/0001-3.png")) == first).all()
