@@ -28,6 +28,7 @@ def main() -> None:
     outfit = read_outfit(settings)
     request.prompt = outfit.named(request.prompt)
     control.require_parsed()
+    region.require_encoder(settings.encoder)
     require_writable(settings.output_dir)
 
     quiet()

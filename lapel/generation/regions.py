@@ -60,6 +60,10 @@ class RegionSettings:
             findings.append(f"--region_map takes a PNG; {PARSED}POSE is for --control, and --shape tells what it shows")
         elif self.region_map is not None and not self.region_map.is_file():
             findings.append(f"{self.region_map}: no such parsing map")
+        if self.region_map is not None and not self.places():
+            findings.append(
+                f"--region_map {self.region_map}: tells where regions are; give --region or --encoder_region"
+            )
         if findings:
             raise UserError(*findings)
 
@@ -67,6 +71,17 @@ class RegionSettings:
         """Every WHERE that is named."""
         named = [text.partition("=")[0] for text in self.region if "=" in text]
         return [where for where in [*named, self.encoder_region] if where]
+
+    def require_encoder(self, encoder: Path | None) -> None:
+        """Refuse a region for photos that nothing is shown.
+
+        Raises:
+            UserError: no encoder is worn.
+        """
+        if self.encoder_region and encoder is None:
+            raise UserError(
+                f"--encoder_region {self.encoder_region}: no encoder is worn; give --encoder, or leave it out"
+            )
 
     def told(self) -> str:
         """For an image's settings."""

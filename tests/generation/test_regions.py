@@ -162,3 +162,7 @@ def test_places_by_file_and_by_map(tmp_path: Path) -> None:
     with pytest.raises(UserError) as refused:
         RegionSettings(["upper", "nowhere=words", "upper="], tmp_path / "none.png", "hat")
     assert len(refused.value.lines) == 5
+    with pytest.raises(UserError, match="give --region or"):
+        RegionSettings(region_map=tmp_path / "map.png")
+    with pytest.raises(UserError, match="no encoder is worn"):
+        RegionSettings(encoder_region="upper").require_encoder(None)

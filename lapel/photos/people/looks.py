@@ -72,6 +72,11 @@ class Worn:
     texture: list[str] = field(default_factory=list)
     """Colours, patterns and textures, in the order in which they were said."""
 
+    def take(self, other: Worn) -> None:
+        """Words that were told of another, and mean this one."""
+        self.attributes = other.attributes | self.attributes
+        self.texture = other.texture + self.texture
+
     def named(self) -> str:
         """For a prompt, without its article: `plaid dress with long sleeves`."""
         words = " ".join([*self.texture, self.class_word])
@@ -107,9 +112,13 @@ class Looks:
 
     def named(self) -> str:
         """What is worn, for a prompt: `a plaid shirt, a skirt and a jacket`."""
-        told = [
-            with_article(self.worn[part].named()) for part in ("dress", "upper", "lower", "outer") if part in self.worn
-        ]
+        told = list(
+            dict.fromkeys(
+                with_article(self.worn[part].named())
+                for part in ("dress", "upper", "lower", "outer")
+                if part in self.worn
+            )
+        )
         return " and ".join(filter(None, (", ".join(told[:-1]), *told[-1:])))
 
 
@@ -136,6 +145,10 @@ def read_looks(shape: str, texture: str = "", embed: Embed | None = None) -> Loo
                 problems += [f"{phrase}: {line}" for line in error.lines]
     if problems:
         raise UserError(*problems)
+    if "dress" in looks.worn:  # whose sleeves and length may have been told before it was
+        for part in ("upper", "lower"):
+            if part in looks.worn and not looks.worn[part].class_word:
+                looks.worn["dress"].take(looks.worn.pop(part))
     for part, worn in looks.worn.items():
         worn.class_word = worn.class_word or _usual(part, worn)
     return looks

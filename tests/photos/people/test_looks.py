@@ -37,6 +37,7 @@ def test_the_words_of_the_paper() -> None:
         ("sleeveless dress, knee length", {"dress": ("dress", {"sleeves": "sleeveless", "length": "knee length"})}),
         ("tees and bermuda shorts", {"upper": ("t-shirt", {}), "lower": ("shorts", {"length": "knee length"})}),
         ("open coat over a midi dress", {"outer": ("coat", {}), "dress": ("dress", {"length": "midi"})}),
+        ("long sleeves, maxi, dress", {"dress": ("dress", {"sleeves": "long sleeve", "length": "maxi"})}),
         ("half sleeve", {"upper": ("t-shirt", {"sleeves": "short sleeve"})}),
         ("jumpsuit", {"upper": ("jumpsuit", {}), "lower": ("jumpsuit", {})}),
     ],
@@ -49,6 +50,7 @@ def test_textures_are_bound_to_their_garments() -> None:
     looks = read_looks("hoodie, skirt", "navy tartan, denim skirt")
     assert looks.named() == "a navy plaid hoodie and a denim skirt"
     assert read_looks("", "red striped dress").named() == "a red striped dress"
+    assert read_looks("jumpsuit").named() == "a jumpsuit"
     assert read_looks("floral skirt").named() == "a floral skirt"
 
 
