@@ -23,17 +23,20 @@ from lapel.generation.people import PeopleSettings
 from lapel.generation.pose_models import find_pose
 from lapel.generation.progress import time_left
 from lapel.generation.regions import RegionSettings, read_regions, regional
+from lapel.generation.retrieve import Found, RetrievalSettings, find_garments, write_found
 from lapel.photos.captions import class_word_of
 from lapel.photos.people.pose import Pose, draw_pose
 from lapel.photos.vocabulary import attributes_of
 from lapel.quiet import quiet
 from lapel.settings import read_settings
+from lapel.wardrobe import with_article
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from lapel.base.base import Base
     from lapel.generation.keep import Placed
+    from lapel.photos.catalogue import CatalogueSettings
     from lapel.photos.people.looks import Looks
 
 
@@ -62,12 +65,13 @@ class DressSettings:
 def main() -> None:
     """Draw every person in every place and pose, and save the look-book."""
     argv = like(sys.argv[1:])
-    kinds = (DressSettings, PeopleSettings, WearSettings, ControlSettings, RegionSettings, Request)
-    settings, people, wearing, control, region, request = read_settings(__doc__ or "", *kinds, argv=argv)
-    outfit = read_outfit(wearing)
+    kinds = (DressSettings, PeopleSettings, RetrievalSettings, WearSettings, ControlSettings, RegionSettings, Request)
+    settings, people, search, wearing, control, region, request = read_settings(__doc__ or "", *kinds, argv=argv)
+    outfit = read_outfit(wearing, photos_follow=search.catalogue is not None)
+    region.require_encoder(wearing.encoder)
+    catalogue = search.listed() if search.catalogue else None
     word = class_word_of(settings.garment_words) or outfit.class_word or class_word_of(request.prompt)
-    shape = ", ".join(filter(None, (settings.garment_words or word, control.shape)))
-    check(settings, people, outfit, request, shape)
+    check(settings, people, outfit, request, bool(word or control.shape or catalogue))
     require_writable(wearing.output_dir)
 
     quiet()
@@ -78,9 +82,14 @@ def main() -> None:
     base = load_base(outfit.base, "cuda" if torch.cuda.is_available() else "cpu")
     size = (request.width or base.resolution, request.height or base.resolution)
     request = dataclasses.replace(request, width=size[0], height=size[1])
+    found = find(search, catalogue, base) if catalogue else ()
+    if found:
+        outfit, word = dressed_in(found, outfit), word or class_word_of(found[0].class_word)
+    shape = ", ".join(filter(None, (settings.garment_words or word, control.shape)))
     looks = heard_looks(shape, settings.texture, base) if control.shape or settings.texture else None
-    said = [request.prompt] if request.prompt else named(outfit, people, word, looks)
-    prompts = [outfit.named(text) for text in said]
+    # What no encoder is shown, the prompt says.
+    captions = [] if outfit.settings.encoder else [garment.words for garment in found]
+    prompts = prompts_of(outfit, people, request, captions, looks.named() if looks else with_article(word or "garment"))
     stances = [stance_of(path, size, control, looks) for path in people.pose] or [Stance()]
     pipeline, photos = put_on(outfit, base, "inpaint" if settings.keep else "text2img", prompts[0])
     network = load_controlnet(settings.pose_control, base) if settings.pose_control else None
@@ -97,6 +106,26 @@ def main() -> None:
     paths = save(rows, outfit.provenance(base, region.told()), wearing.output_dir)
     for path in [*paths, *write_parsed(made, wearing.output_dir)]:
         print(path)
+
+
+def find(search: RetrievalSettings, catalogue: CatalogueSettings, base: Base) -> tuple[Found, ...]:
+    """The garments of the catalogue that are nearest to the sentence; says which."""
+    from lapel.fidelity.readers import load_towers
+    from lapel.photos.catalogue import read_catalogue
+    from lapel.training.encoding import cache_folder
+
+    cache = cache_folder(None)
+    read = read_catalogue(catalogue, base.resolution, base.multiple, cache)
+    found = find_garments(read, load_towers(search.reader), search.query, search.nearest, cache)
+    for garment in found:
+        print(f"found: {garment.sku} ({garment.words}), likeness {garment.likeness:.2f}", file=sys.stderr)
+    return found
+
+
+def dressed_in(found: tuple[Found, ...], outfit: Outfit) -> Outfit:
+    """The outfit whose encoder, if any, is shown what was found."""
+    paths = write_found(found, outfit.settings.output_dir)
+    return outfit.showing([*outfit.settings.garment_photo, *paths]) if outfit.settings.encoder else outfit
 
 
 @dataclass(frozen=True)
@@ -121,7 +150,7 @@ def stance_of(path: Path, size: tuple[int, int], control: ControlSettings, looks
     return Stance(pose, make_parsed(path, pose, looks) if control.shape and looks else None)
 
 
-def check(settings: DressSettings, people: PeopleSettings, outfit: Outfit, request: Request, shape: str) -> None:
+def check(settings: DressSettings, people: PeopleSettings, outfit: Outfit, request: Request, known: bool) -> None:
     """Refuse what would not be drawn.
 
     Raises:
@@ -133,17 +162,20 @@ def check(settings: DressSettings, people: PeopleSettings, outfit: Outfit, reque
     if settings.texture and (request.prompt or trigger):
         why = "the prompt is given; say the texture there" if request.prompt else f"{trigger} has its own"
         raise UserError(f"--texture {settings.texture}: {why}")
-    if not (request.prompt or trigger or shape or settings.texture):
+    if not (request.prompt or trigger or known or settings.texture):
         raise UserError('nothing tells what the garment is; give --garment_words, such as "t-shirt, short sleeve"')
 
 
-def named(outfit: Outfit, people: PeopleSettings, word: str | None, looks: Looks | None) -> list[str]:
-    """The prompts of the look-book."""
-    from lapel.wardrobe import with_article
+def prompts_of(outfit: Outfit, people: PeopleSettings, request: Request, captions: list[str], worn: str) -> list[str]:
+    """The prompts of the look-book: the one given, or every person's in every place; with captions of what was found.
 
-    if outfit.cards[0].get("trigger"):
-        return people.prompts("a {garment}")
-    return people.prompts(looks.named() if looks else with_article(word or "garment"))
+    Args:
+        worn: what is worn, where neither the prompt, nor a trigger, nor a caption tells it.
+    """
+    if not request.prompt and not outfit.cards[0].get("trigger"):
+        return people.prompts(" and ".join(captions) or worn)
+    said = [request.prompt] if request.prompt else people.prompts("a {garment}")
+    return [", ".join([outfit.named(text), *captions]) for text in said]
 
 
 def draw(

@@ -32,8 +32,11 @@ def load_reader(name: str | None) -> Reader | None:
     Raises:
         UserError: no such model, or its weights are neither at hand nor to be had.
     """
-    if name is None:
-        return None
+    return None if name is None else load_towers(name)
+
+
+def load_towers(name: str) -> TinyReader | OpenClipReader:
+    """The towers of a reader of that name, which embed pictures and texts too; raises as `load_reader` does."""
     return TinyReader() if name == "tiny" else OpenClipReader(name)
 
 
@@ -56,9 +59,17 @@ class TinyReader:
         weights = [TINY_FOLDER / part / "model.safetensors" for part in ("image_encoder", "text_encoder")]
         self.fingerprint = _digest([*weights, projection])
 
+    def embed_images(self, images: Sequence[Image.Image]) -> torch.Tensor:
+        """Unit vectors (n, d) of RGB pictures."""
+        return self.tower.embed_images(images)
+
+    def embed_texts(self, texts: Sequence[str]) -> torch.Tensor:
+        """Unit vectors (n, d)."""
+        return self.tower.embed_texts(texts)
+
     def probabilities(self, picture: Image.Image, texts: Sequence[str]) -> list[float]:
         """As `Reader.probabilities`."""
-        likeness = self.tower.embed_images([picture]) @ self.tower.embed_texts(texts).T
+        likeness = self.embed_images([picture]) @ self.embed_texts(texts).T
         shares: list[float] = (self.scale * likeness[0]).softmax(dim=-1).tolist()
         return shares
 
@@ -90,15 +101,29 @@ class OpenClipReader:
         self.fingerprint = digest.hexdigest()
         self._texts: dict[tuple[str, ...], torch.Tensor] = {}
 
+    def embed_images(self, images: Sequence[Image.Image]) -> torch.Tensor:
+        """Unit vectors (n, d) of RGB pictures."""
+        import torch
+
+        with torch.inference_mode():
+            vectors: torch.Tensor = self.model.encode_image(torch.stack([*map(self.processor, images)]), normalize=True)
+        return vectors
+
+    def embed_texts(self, texts: Sequence[str]) -> torch.Tensor:
+        """Unit vectors (n, d)."""
+        import torch
+
+        if tuple(texts) not in self._texts:
+            with torch.inference_mode():
+                self._texts[tuple(texts)] = self.model.encode_text(self.tokenizer(list(texts)), normalize=True)
+        return self._texts[tuple(texts)]
+
     def probabilities(self, picture: Image.Image, texts: Sequence[str]) -> list[float]:
         """As `Reader.probabilities`."""
         import torch
 
         with torch.inference_mode():
-            if tuple(texts) not in self._texts:
-                self._texts[tuple(texts)] = self.model.encode_text(self.tokenizer(list(texts)), normalize=True)
-            image = self.model.encode_image(self.processor(picture)[None], normalize=True)
-            likeness = self.model.logit_scale.exp() * image @ self._texts[tuple(texts)].T
+            likeness = self.model.logit_scale.exp() * self.embed_images([picture]) @ self.embed_texts(texts).T
         shares: list[float] = likeness[0].softmax(dim=-1).tolist()
         return shares
 

@@ -50,6 +50,10 @@ class Outfit:
             raise UserError(f"{self.files[0]}: tells no trigger; write it into the prompt instead of {{garment}}")
         return prompt.replace("{garment}", escaped(f"{self.cards[0]['trigger']} {self.class_word}".strip()))
 
+    def showing(self, photos: list[Path]) -> Outfit:
+        """The outfit whose encoder is shown these photos of the garment."""
+        return dataclasses.replace(self, settings=dataclasses.replace(self.settings, garment_photo=photos))
+
     def named_regions(self, regions: Regions) -> Regions:
         """The regions, in whose words `{garment}` becomes what it does in the prompt."""
         return dataclasses.replace(regions, words=tuple(map(self.named, regions.words)))
@@ -72,12 +76,18 @@ class Outfit:
         return f"{self.settings.encoder.stem} {self.settings.encoder_weight:g} of {photos}"
 
 
-def read_outfit(settings: WearSettings) -> Outfit:
+def read_outfit(settings: WearSettings, photos_follow: bool = False) -> Outfit:
     """Read the cards of what the settings name, before anything heavy is imported.
 
+    Args:
+        photos_follow: what the encoder is shown is found later, and given by `Outfit.showing`.
+
     Raises:
-        UserError: a file that is missing or no adapter, or a base that nothing names or that is not there.
+        UserError: a file that is missing or no adapter, an encoder without photos, or a base that nothing names or that
+            is not there.
     """
+    if settings.encoder and not settings.garment_photo and not photos_follow:
+        raise UserError("--garment_photo is missing: an encoder is shown photos of the garment")
     files = [*settings.adapter, *([settings.encoder] if settings.encoder else [])]
     cards = [read_card(path) for path in settings.adapter]
     cards += [read_encoder_facts(settings.encoder)] if settings.encoder else []

@@ -70,9 +70,8 @@ class WearSettings:
                 "give --adapter at least one file, or --encoder one and --garment_photo what it is shown, or --base a "
                 "checkpoint that has learned the garment"
             )
-        if bool(self.encoder) != bool(self.garment_photo):
-            missing = "--garment_photo" if self.encoder else "--encoder"
-            raise UserError(f"{missing} is missing: an encoder is shown photos of the garment")
+        if self.garment_photo and not self.encoder:
+            raise UserError("--encoder is missing: an encoder is shown photos of the garment")
         if len(self.weight) == 1:
             self.weight = self.weight * len(self.adapter)
         if self.weight and len(self.weight) != len(self.adapter):

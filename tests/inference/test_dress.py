@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lapel.base.settings import BaseSettings
 from lapel.errors import UserError
+from lapel.generation import Outfit, Request, WearSettings
 from lapel.generation.keep import place, where_worn
 from lapel.generation.people import PeopleSettings
 from lapel.photos.people.library import library_pose
@@ -106,3 +109,41 @@ def test_words_of_shape_make_a_map_that_is_given_back(tmp_path: Path) -> None:
     done = dress(*how, tmp_path / "again", "--control", parsing, "--region_map", parsing, "--prompt", prompt)
     assert done.returncode == 0, done.stderr
     assert (np.asarray(Image.open(tmp_path / "again/0001-3.png")) == first).all()
+
+
+def test_the_nearest_garment_of_a_catalogue_is_worn(tmp_path: Path) -> None:
+    for folder, photo in (("red-tee", "red"), ("blue-trousers", "blue")):
+        (tmp_path / "shop" / folder).mkdir(parents=True)
+        seed = 0
+        kind = "t-shirt" if photo == "red" else "trousers"
+        while (garment := sample_garment(seed)).kind != kind or garment.looks() != photo or garment.print != "none":
+            seed += 1
+        drawn = photograph(garment, sample_shot(seed, garment, "front", "white studio"), 128)
+        Image.fromarray(drawn.image).save(tmp_path / "shop" / folder / "front.png")
+    search = ("--catalogue", tmp_path / "shop", "--query", "a photo of blue trousers")
+    done = dress("--base", "tiny", "--encoder", "tiny", *search, "--steps", 1, "--output_dir", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert "found: blue-trousers" in done.stderr
+    with Image.open(tmp_path / "out/0001-0.png") as image:
+        told = image.info["parameters"]
+    assert "wearing trousers" in told and "found-1-blue-trousers-1.png" in told
+    assert (tmp_path / "out/found-1-blue-trousers-1.png").is_file()
+
+
+def test_captions_of_what_was_found_are_said() -> None:
+    spec = importlib.util.spec_from_file_location("dress_program", ROOT / "inference" / "dress.py")
+    assert spec and spec.loader
+    program = importlib.util.module_from_spec(spec)
+    sys.modules["dress_program"] = program  # where dataclasses look for their types
+    spec.loader.exec_module(program)
+
+    def prompts(prompt: str, captions: list[str], card: dict[str, str]) -> list[str]:
+        outfit = Outfit(WearSettings(base="tiny"), (Path("a"),), (card,), (), BaseSettings())  # type: ignore[arg-type]
+        said: list[str] = program.prompts_of(outfit, PeopleSettings(), Request(prompt), captions, "a tee")
+        return said
+
+    assert prompts("", [], {}) == ["a photo of a person wearing a tee"]
+    assert prompts("", ["a red kilt", "a sash"], {}) == ["a photo of a person wearing a red kilt and a sash"]
+    assert prompts("at sea", ["a red kilt"], {}) == ["at sea, a red kilt"]
+    trigger = {"trigger": "ohwx", "class_word": "tee"}
+    assert prompts("", ["a red kilt"], trigger) == ["a photo of a person wearing a ohwx tee, a red kilt"]
