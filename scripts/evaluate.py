@@ -3,6 +3,7 @@
 backgrounds: how often adapters draw the white studio of their photos unasked, by how they were put on backdrops.
 benchmark: LoRA, DoRA, LoCon, DreamBooth and the garment encoder side by side, held against the exact truth.
 choice: what the step that a run chooses gains on its last step, on photos that it never saw.
+control: how closely images keep to a skeleton and a parsing map, with `tiny`'s ControlNet and without.
 encoder: unseen garments of the wardrobe, each from one photo by a garment encoder, without training.
 findings: what there is to say about every garment folder below a root.
 formats: whether adapters and bases come back from every format as they went in, at the true shapes.
@@ -28,6 +29,7 @@ MEASUREMENTS = {
     "backgrounds": ("evaluation.backgrounds", "measure_backgrounds", "BackgroundSettings"),
     "benchmark": ("evaluation.benchmark", "measure_benchmark", "BenchmarkSettings"),
     "choice": ("evaluation.choice", "measure_choice", "ChosenSettings"),
+    "control": ("evaluation.control", "measure_control", "ControlMeasureSettings"),
     "encoder": ("evaluation.encoder", "measure_encoder", "EncoderSettings"),
     "findings": ("evaluation.findings", "measure_findings", "FindingSettings"),
     "formats": ("evaluation.formats", "measure_formats", "FormatSettings"),
