@@ -168,19 +168,31 @@ def _text(pipeline: Any, prompts: Sequence[str], negative_prompts: Sequence[str]
     That is several windows, weights, or the words of textual inversions.
     """
     from lapel.base.emphasis import is_plain, pieces_of, text_of
-    from lapel.base.prompts import encode_windows, has_new_words
+    from lapel.base.prompts import has_new_words
 
     said, unsaid = ([pieces_of(prompt) for prompt in each] for each in (prompts, negative_prompts))
     if windows == 1 and all(
         is_plain(pieces) and not has_new_words(pipeline.tokenizer, text_of(pieces)) for pieces in (*said, *unsaid)
     ):
         return {"prompt": [*map(text_of, said)], "negative_prompt": [*map(text_of, unsaid)]}
+    negative = encode_prompts(pipeline, negative_prompts, windows)
+    return encode_prompts(pipeline, prompts, windows) | {f"negative_{name}": value for name, value in negative.items()}
+
+
+def encode_prompts(pipeline: Any, prompts: Sequence[str], windows: int | None = None) -> dict[str, Tensor]:
+    """Prompts, with WebUI's weights in them, by a pipeline's own encoders, as `encode_windows` has them.
+
+    Args:
+        windows: for each prompt; as many as the longest takes unless given.
+    """
+    from lapel.base.emphasis import pieces_of
+    from lapel.base.prompts import encode_windows, windows_taken
+
     suffixes = ("", "_2") if hasattr(pipeline, "text_encoder_2") else ("",)
     tokenizers = [getattr(pipeline, f"tokenizer{suffix}") for suffix in suffixes]
     encoders = [getattr(pipeline, f"text_encoder{suffix}") for suffix in suffixes]
-    text = encode_windows(tokenizers, encoders, said, windows)
-    negative = encode_windows(tokenizers, encoders, unsaid, windows)
-    return text | {f"negative_{name}": value for name, value in negative.items()}
+    pieces = [pieces_of(prompt) for prompt in prompts]
+    return encode_windows(tokenizers, encoders, pieces, windows or windows_taken(tokenizers, pieces))
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lapel.errors import UserError
+from lapel.generation.denoise import encode_prompts
 from lapel.generation.parsed import PARSED, Parsed, is_parsed
 from lapel.photos.people.parsing import PALETTE
 
@@ -160,7 +161,8 @@ def regional(pipeline: Any, regions: Regions) -> Iterator[None]:
         yield
         return
     unet, plain = pipeline.unet, dict(pipeline.unet.attn_processors)
-    texts = [_encoded(pipeline, words).to(unet.device, unet.dtype) for words in regions.words]
+    encoded = [encode_prompts(pipeline, [words])["prompt_embeds"] for words in regions.words]
+    texts = [text.to(unet.device, unet.dtype) for text in encoded]
     cells = Cells(regions, pipeline.vae_scale_factor)
     halves = _Halves(pipeline)
     unet.set_attn_processor(
@@ -173,16 +175,6 @@ def regional(pipeline: Any, regions: Regions) -> Iterator[None]:
         yield
     finally:
         unet.set_attn_processor(plain)
-
-
-def _encoded(pipeline: Any, words: str) -> Tensor:
-    """(1, 77 * windows, c), as the pipeline would encode a prompt."""
-    from lapel.base.prompts import encode_windows, windows_taken
-
-    suffixes = ("", "_2") if hasattr(pipeline, "text_encoder_2") else ("",)
-    tokenizers = [getattr(pipeline, f"tokenizer{suffix}") for suffix in suffixes]
-    encoders = [getattr(pipeline, f"text_encoder{suffix}") for suffix in suffixes]
-    return encode_windows(tokenizers, encoders, [words], windows_taken(tokenizers, [words]))["prompt_embeds"]
 
 
 class _Halves:

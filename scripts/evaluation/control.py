@@ -166,8 +166,8 @@ def scores(
 def _seen(photo: Photograph) -> npt.NDArray[np.bool_]:
     """(18,) which joints were asked for within the picture."""
     points = photo.keypoints[:, :2]
-    seen: npt.NDArray[np.bool_] = ((points >= 0) & (points < len(photo.parsing))).all(axis=1)
-    return seen
+    inside: npt.NDArray[np.bool_] = (points >= 0) & (points < len(photo.parsing))
+    return inside[:, 0] & inside[:, 1]
 
 
 def _sheet(asked: Sequence[Photograph], pictures: dict[str, Any], read: dict[str, Any]) -> Image.Image:

@@ -58,8 +58,8 @@ def people(first_seed: int, count: int, split: Any) -> list[Photograph]:
     """Worn photos of garments of the split, a pure function of the numbers."""
     garments = [sample_garment(first_seed + number, split) for number in range(count)]
     shots = [sample_shot(first_seed + number, garment, "worn") for number, garment in enumerate(garments)]
-    pairs = zip(garments, shots, strict=True)
-    return [photograph(*pair, SIDE) for pair in tqdm(pairs, "draw people", count, mininterval=1)]
+    pairs = tqdm(zip(garments, shots, strict=True), "draw people", count, mininterval=1)
+    return [photograph(garment, shot, SIDE) for garment, shot in pairs]
 
 
 def as_drawn(photos: Sequence[Photograph]) -> Drawn:

@@ -16,7 +16,7 @@ from lapel.generation.parsed import heard_looks, make_parsed, parsed_pose, text_
 from lapel.photos.people.library import library_pose
 from lapel.photos.people.looks import read_looks
 from lapel.photos.people.parsing import PALETTE, read_parsing
-from lapel.photos.people.pose import draw_pose, write_pose
+from lapel.photos.people.pose import draw_pose, read_pose, write_pose
 
 
 def test_a_pose_is_named_or_a_file(tmp_path: Path) -> None:
@@ -24,8 +24,8 @@ def test_a_pose_is_named_or_a_file(tmp_path: Path) -> None:
     assert parsed_pose(Path("parsing:standing@half")) == Path("pose:standing@half")
     write_pose(library_pose("t-pose", (120, 90)), tmp_path / "mine.json")
     named, given = (
-        make_parsed(parsed_pose(Path(f"parsing:{pose}")), (120, 90), read_looks("long sleeves"))
-        for pose in ("t-pose", tmp_path / "mine.json")
+        make_parsed(source, read_pose(source, (120, 90)), read_looks("long sleeves"))
+        for source in map(parsed_pose, (Path("parsing:t-pose"), Path(f"parsing:{tmp_path / 'mine.json'}")))
     )
     assert (named.classes == given.classes).mean() > 0.999
     assert (named.name, given.name) == ("parsing-t-pose.png", "parsing-mine.png")
@@ -34,8 +34,8 @@ def test_a_pose_is_named_or_a_file(tmp_path: Path) -> None:
 
 
 def test_a_skeleton_lies_on_the_map() -> None:
-    made = make_parsed(Path("pose:standing"), (96, 96), read_looks("dress"))
     pose = library_pose("standing", (96, 96))
+    made = make_parsed(Path("pose:standing"), pose, read_looks("dress"))
     both, skeleton = np.asarray(made.shown(pose)), np.asarray(draw_pose(pose))
     drawn = skeleton.any(axis=2)
     assert (both[drawn] == skeleton[drawn]).all() and drawn.any()
