@@ -91,6 +91,18 @@ MISTAKES = [
     ("generate", (*SAID, *CONTROL, "pose:stending"), "nearest is 'standing'"),
     ("generate", (*SAID, *CONTROL, "{}/body25.json"), "25 body keypoints"),
     ("generate", (*SAID, *CONTROL, "{}/pose.json", "--control_end", 2), "between 0 and 1"),
+    # Words.
+    ("generate", (*SAID, *CONTROL, "parsing:standing"), "give --shape"),
+    ("generate", (*SAID, *CONTROL, "parsing:standing", "--shape", "xyzzy"), '"xyzzy" is not understood'),
+    ("generate", (*SAID, *CONTROL, "parsing:{}/none.json", "--shape", "dress"), "no such map"),
+    ("generate", (*SAID, "--shape", "dress"), "shown on a parsing map"),
+    ("generate", (*SAID, "--region", "upper=a red shirt"), "--region_map"),
+    ("generate", (*SAID, "--region", "uper=a red shirt"), "no such place"),
+    ("generate", ("--base", "tiny", "--prompt", "x", "--encoder_region", "{}/mask.png"), "no encoder is worn"),
+    ("generate", ("--base", "tiny", "--encoder", "tiny", "--prompt", "x"), "--garment_photo is missing"),
+    ("dress", ("--base", "tiny", "--prompt", "a person", "--texture", "plaid"), "say the texture there"),
+    ("dress", (*DRESS, "--catalogue", "{}/none", "--query", "a dress"), "no catalogue"),
+    ("dress", (*DRESS, "--query", "a dress"), "give --catalogue"),
     # A person's photo.
     ("try_on", ("--image", "{}/none.png", *WORN, "--garment_words", "hoodie"), "no such photo"),
     ("try_on", ("--image", "{}/person.png", *WORN), "--garment_words"),
