@@ -88,7 +88,7 @@ def _processor(unet: Any, name: str, tokens: int) -> nn.Module:
         processor: Any = IPAdapterAttnProcessor2_0(to_k.shape[0], to_k.shape[1], num_tokens=[tokens])
     processor.to_k_ip[0].weight.copy_(to_k)
     processor.to_v_ip[0].weight.copy_(to_v)
-    return processor
+    return processor.to(unet.device)  # where the layer's own weights need not be
 
 
 def with_photos(conditions: dict[str, Any], features: Tensor) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def inject(base: Base, settings: AdapterSettings, seed: int = 0) -> list[nn.Para
         if part != "unet" and base.unet.is_gradient_checkpointing:
             model.gradient_checkpointing_enable({"use_reentrant": False})
         for _, layer in adapted_layers(model):
-            _start(layer, generator)
+            _start(layer, generator, model.device)
             quicken(layer)
         parameters += [parameter for parameter in model.parameters() if parameter.requires_grad]
     lay_out_to_learn(base.unet)
@@ -99,15 +99,18 @@ def _peft_config(kind: Kind, sizes: Mapping[str, Size]) -> object:
 
 
 @torch.no_grad()
-def _start(layer: Any, generator: torch.Generator) -> None:
-    """fp32 for what is learned, whatever the base's precision, and starting values that depend on the seed alone."""
+def _start(layer: Any, generator: torch.Generator, device: torch.device) -> None:
+    """fp32 for what is learned, whatever the base's precision, and starting values that depend on the seed alone.
+
+    It lies on the model's device, even where the layer's own weights do not.
+    """
     for kind, parameter in learned_tensors(layer).items():
         if kind == "dora_scale":
             lengths = whole_weight(layer.get_base_layer()).float().flatten(1).norm(dim=1)
-            parameter.data = lengths.reshape(parameter.shape)
+            parameter.data = lengths.reshape(parameter.shape).to(device)
         elif kind in _ZERO:
-            parameter.data = torch.zeros_like(parameter, dtype=torch.float32)
+            parameter.data = torch.zeros_like(parameter, dtype=torch.float32, device=device)
         else:
             values = torch.empty(parameter.shape)
             nn.init.kaiming_uniform_(values, a=math.sqrt(5), generator=generator)
-            parameter.data = values.to(parameter.device)
+            parameter.data = values.to(device)

@@ -86,7 +86,7 @@ def change(layer: Layer, shape: torch.Size | tuple[int, ...], weight: Tensor | N
         return found
     if weight is None:
         raise ValueError("a DoRA's change depends on the base's weight")
-    lengths, direction = layer["dora_scale"].float(), weight.float() + found
+    lengths, direction = layer["dora_scale"].float(), weight.to(found.device, torch.float32) + found
     kept = 0 if is_by_row(layer) else 1
     if lengths.numel() != shape[kept]:
         raise UserError(f"{lengths.numel()} lengths of a DoRA for a weight of {tuple(shape)}")

@@ -21,6 +21,7 @@ from lapel.base.parts import LEFT_OUT, Parts, Wanted, folder_parts, single_file_
 from lapel.base.prompts import skip_layers
 from lapel.base.settings import BaseSettings, Precision
 from lapel.base.single_file import open_single_file
+from lapel.base.stream import stream
 from lapel.base.vae import guard
 from lapel.base.weights import PICKLES, read_header
 from lapel.errors import UserError
@@ -125,7 +126,10 @@ def _assemble(
     parts: Parts, family: Family, settings: BaseSettings, weight_files: list[Path], device: Any, licence: str | None
 ) -> Base:
     # What is quantised moves to its device layer by layer, once the weights are final.
-    _settle([parts.unet], settings, device if settings.frozen_weights == "full" else "cpu")
+    whole = settings.frozen_weights == "full" and not settings.stream_weights
+    _settle([parts.unet], settings, device if whole else "cpu")
+    if settings.stream_weights:
+        stream(parts.unet, device)
     _settle_encoders(parts.vae, parts.text_encoders, settings, device)
     compute_as_settled(parts.unet, parts.vae, settings, torch.device(device))
     guard(parts.vae)

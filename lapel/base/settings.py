@@ -49,6 +49,10 @@ class BaseSettings:
     """How the UNet's attention layers keep the weights that are not trained: `full`, in `precision`; `int8`
     (LLM.int8(), Dettmers et al., 2022) or `nf4` (QLoRA, Dettmers et al., 2023), which take a half and a quarter of
     bf16's memory, are slower, and a little off the base. The adapter itself is learned in fp32 all the same."""
+    stream_weights: bool = False
+    """Keep the frozen weights of the UNet's blocks in the processor's memory, and bring each layer's to the GPU for its
+    computation alone: the least memory and the very same numbers, for two or three times the model's size over the bus
+    in every step."""
     vae_slicing: bool = False
     """Decode samples one after the other where several are drawn at once: less memory, the same pictures."""
     vae_tile: int | None = None
@@ -63,6 +67,8 @@ class BaseSettings:
             raise ValueError(f"clip_skip is {self.clip_skip}; it must be 1 or more")
         if self.vae_tile is not None and (self.vae_tile < 64 or self.vae_tile % 64):
             raise ValueError(f"vae_tile is {self.vae_tile}; give a multiple of 64 pixels, or null for whole pictures")
+        if self.stream_weights and self.frozen_weights != "full":
+            raise ValueError(f"stream_weights brings whole weights; leave out frozen_weights {self.frozen_weights}")
         if not self.checkpoint_blocks:
             raise ValueError("checkpoint_blocks is empty; name blocks, or leave out gradient_checkpointing")
 

@@ -112,11 +112,12 @@ class FusedOptimizer(torch.optim.Optimizer):
             groups[group]["params"].append(piece)
         super().__init__(groups, {})
         self._of_group = of_group
-        self._single = [OPTIMIZERS[settings.optimizer]([{"params": [piece], "lr": 0.0}], settings) for piece in pieces]
+        self.singles = [OPTIMIZERS[settings.optimizer]([{"params": [piece], "lr": 0.0}], settings) for piece in pieces]
+        """Each vector's own."""
 
     def step_one(self, number: int) -> None:
         """Step one vector by its gradient, at the rate that its group has now."""
-        optimizer = self._single[number]
+        optimizer = self.singles[number]
         optimizer.param_groups[0]["lr"] = self.param_groups[self._of_group[number]]["lr"]
         optimizer.step()
 
@@ -126,11 +127,11 @@ class FusedOptimizer(torch.optim.Optimizer):
     def state_dict(self) -> dict[str, Any]:
         """The groups' rates, and the state of each vector's optimizer."""
         rates = [{key: value for key, value in group.items() if key != "params"} for group in self.param_groups]
-        return {"groups": rates, "single": [optimizer.state_dict() for optimizer in self._single]}
+        return {"groups": rates, "single": [optimizer.state_dict() for optimizer in self.singles]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """As `state_dict` gave it."""
         for group, kept in zip(self.param_groups, state_dict["groups"], strict=True):
             group.update(kept)
-        for optimizer, kept in zip(self._single, state_dict["single"], strict=True):
+        for optimizer, kept in zip(self.singles, state_dict["single"], strict=True):
             optimizer.load_state_dict(kept)

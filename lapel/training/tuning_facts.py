@@ -42,6 +42,8 @@ class Settings(GarmentSettings):
             )
         if self.base.frozen_weights != "full":
             findings.append(f"--frozen_weights {self.base.frozen_weights}: here all weights learn, and none is frozen")
+        if self.base.stream_weights:
+            findings.append("--stream_weights: here all weights learn, and none is frozen")
         if self.tuning.text_encoder and self.base.offload_text:
             findings.append("--text_encoder_learning_rate trains what --offload_text keeps from the GPU: leave one out")
         if self.tuning.fused_backward:

@@ -28,7 +28,9 @@ WITHIN = 0.03
 """The most that prediction and count may differ by, as a share of the count."""
 
 _CHECKED = {"checkpoint_blocks": ["down_blocks.0", "up_blocks.3"], "gradient_checkpointing": True}
-_UNCLIPPED = {"max_grad_norm": 0.0, "optimizer": "sgd"}
+_FUSED = {"fused_backward": True, "max_grad_norm": 0.0}
+_LEAST = {"gradient_checkpointing": True, "prior": "none", "outside": "photo", "caption_dropout": 0.0}
+"""What keeps no second UNet beside the one that learns."""
 CASES: tuple[dict[str, Any], ...] = (
     {"base": "sd15", "resolution": 256},
     {"base": "sd15", "resolution": 256, "rank": 4},
@@ -47,8 +49,14 @@ CASES: tuple[dict[str, Any], ...] = (
     {"base": "sdxl", "resolution": 256, "frozen_weights": "nf4", "gradient_checkpointing": True},
     {"base": "sdxl", "resolution": 256, "gradient_checkpointing": True},
     {"trainer": "dreambooth", "base": "sd15", "resolution": 256},
-    {"trainer": "dreambooth", "base": "sd15", "resolution": 256, "fused_backward": True, **_UNCLIPPED},
+    {"trainer": "dreambooth", "base": "sd15", "resolution": 256, **_FUSED, "optimizer": "sgd"},
     {"trainer": "garment_encoder", "base": "sd15", "resolution": 256},
+    {"base": "sd15", "resolution": 256, "stream_weights": True},
+    {"base": "sdxl", "resolution": 256, "stream_weights": True, "gradient_checkpointing": True},
+    {"base": "sdxl", "resolution": 256},
+    {"trainer": "garment_encoder", "base": "sdxl", "resolution": 256},
+    {"trainer": "dreambooth", "base": "sd15", "resolution": 256, **_FUSED},
+    {"trainer": "dreambooth", "base": "sdxl", "resolution": 256, **_FUSED, **_LEAST},
 )
 
 
@@ -114,6 +122,7 @@ def _in_a_process(case: dict[str, Any]) -> dict[str, int]:
 
 def _count(case: dict[str, Any]) -> dict[str, int]:
     """One case, for real: the peak of the second step's tensors, and of the process."""
+    from lapel.training.fused import FusedTrainable
     from lapel.training.objective import Objective
     from lapel.training.optimizer import make_optimizer
     from lapel.training.plan.phases import Phases
@@ -123,8 +132,9 @@ def _count(case: dict[str, Any]) -> dict[str, int]:
     base, before = random_base(settings, recipe.live_text, recipe.whole)
     beside = recipe.inject(base)
     side = recipe.resolution or base.resolution
-    phases = Phases(base, recipe, settings.base.precision, side, gpu=False, beside=beside)
-    optimizer = None if recipe.fused else make_optimizer(phases.trainable, settings.optimizer)
+    phases = Phases(base, recipe, settings.base.precision, side, gpu=False, beside=beside, stepped=settings.optimizer)
+    fused = isinstance(phases.trainable, FusedTrainable)
+    optimizer = phases.trainable.optimizer if fused else make_optimizer(phases.trainable, settings.optimizer)
     objective = Objective(base.scheduler, settings.objective)
     Path("/proc/self/clear_refs").write_text("5")  # the process's peak starts anew
     step = phases.step(objective, settings.optimizer.batch_size, optimizer)
@@ -143,6 +153,7 @@ def random_base(settings: AllSettings, with_text: bool, whole: bool = False) -> 
     from lapel.base.hollow import hollow_base
     from lapel.base.quantise import quantise
     from lapel.base.stand_in import fill
+    from lapel.base.stream import start_streaming
 
     wanted = dataclasses.replace(settings.base, precision="fp32") if whole else settings.base
     base, generator = hollow_base(wanted, torch.device("cpu")), torch.Generator().manual_seed(0)
@@ -153,6 +164,8 @@ def random_base(settings: AllSettings, with_text: bool, whole: bool = False) -> 
         fill(model.to_empty(device="cpu"), generator)
     if settings.base.frozen_weights != "full":
         quantise(base.unet, settings.base.frozen_weights, "cpu")
+    if settings.base.stream_weights:
+        start_streaming(base.unet)
     return base, before
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +75,8 @@ def levels(given: Levers, side: int, recipe: Recipe) -> dict[str, Levers]:
     for words, weights in _WEIGHTS.items():
         if weights in recipe.quantisable:
             found[words] = dataclasses.replace(pieces, frozen_weights=weights)
+    if not recipe.whole:
+        found["or streamed"] = dataclasses.replace(pieces, stream_weights=True)
     return found
 
 
@@ -81,24 +84,28 @@ _WEIGHTS: dict[str, FrozenWeights] = {"+ int8": "int8", "+ NF4": "nf4"}
 
 
 def print_table(cache_dir: Path | None, output_dir: Path) -> None:
-    """Predict every row at every level, and write `table.md` and `table.json`."""
+    """Predict every row at every level, and write `table.md` and `table.json`; what is in that already stays."""
     from tqdm import tqdm
 
     from lapel.training.encoding import cache_folder
     from lapel.training.plan import Predictor, levers_of
 
-    figures: list[dict[str, Any]] = []
+    path = output_dir / "table.json"
+    figures: list[dict[str, Any]] = json.loads(path.read_text("utf-8")) if path.is_file() else []
     every = list(rows())
     for row in tqdm(every, desc="plan", unit="row"):
         recipe = recipe_of(row.settings)
         predictor = Predictor(row.settings, recipe, "cuda", cache_folder(cache_dir))
         for level, levers in levels(levers_of(row.settings), row.side, recipe).items():
+            if any((one["row"], one["level"]) == (row.words, level) for one in figures):
+                continue
             peaks = predictor.peaks(levers)
             needed = predictor.needed(peaks.values())
             facts = {name: dataclasses.asdict(peak) for name, peak in peaks.items()}
             figures.append({"row": row.words, "level": level, "needed": needed, "peaks": facts})
             write_figures(output_dir, "table", figures)
-    write_table(output_dir, "table", table_lines(figures))
+    order = [row.words for row in every]
+    write_table(output_dir, "table", table_lines(sorted(figures, key=lambda one: order.index(one["row"]))))
 
 
 def table_lines(figures: list[dict[str, Any]]) -> Iterator[str]:

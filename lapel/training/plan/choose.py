@@ -46,22 +46,32 @@ def plan(predictor: Predictor, given: Levers, budget: int | None, precisions: Se
     """
     if budget is None:
         return _plan(predictor, given, None, 0.0)
-    allowed = precisions[precisions.index(given.frozen_weights) :]
-    for weights in allowed:
-        levers = dataclasses.replace(given, frozen_weights=weights)
+    ways = list(_ways(predictor, given, precisions))
+    for levers in ways:
         beside = _first(_beside(predictor, levers), lambda one: _fits_beside(predictor, one, budget))
         if beside is None:
             continue
         found = _step(predictor, beside, budget)
         if found is not None:
             return _plan(predictor, found[0], budget, found[1])
-    smallest = (smallest_levers(predictor, dataclasses.replace(given, frozen_weights=weights)) for weights in allowed)
+    smallest = (smallest_levers(predictor, levers) for levers in ways)
     least = min(predictor.needed(predictor.peaks(levers).values()) for levers in smallest)
     nearest = math.ceil(least / 1e8) / 10
     raise UserError(
         f"memory_budget {budget / 1e9:g}GB: the run does not fit, whatever is saved; the nearest budget that holds is "
         f"{nearest:g}GB, or take a smaller --resolution or --rank"
     )
+
+
+def _ways(predictor: Predictor, given: Levers, precisions: Sequence[FrozenWeights]) -> Iterator[Levers]:
+    """Where and how the frozen weights may lie, from what costs nothing on."""
+    if given.stream_weights:
+        yield given
+        return
+    for weights in precisions[precisions.index(given.frozen_weights) :]:
+        yield dataclasses.replace(given, frozen_weights=weights)
+    if predictor.may_stream and given.frozen_weights == "full":
+        yield dataclasses.replace(given, stream_weights=True)
 
 
 def _plan(predictor: Predictor, levers: Levers, budget: int | None, slower: float) -> Plan:

@@ -29,6 +29,7 @@ class Levers:
     vae_slicing: bool
     vae_tile: int | None
     offload_text: bool
+    stream_weights: bool = False
 
 
 def levers_of(settings: AllSettings) -> Levers:
@@ -44,6 +45,7 @@ def levers_of(settings: AllSettings) -> Levers:
         vae_slicing=base.vae_slicing,
         vae_tile=base.vae_tile,
         offload_text=base.offload_text,
+        stream_weights=base.stream_weights,
     )
 
 
@@ -57,6 +59,7 @@ def with_levers(settings: SomeSettings, levers: Levers) -> SomeSettings:
         vae_slicing=levers.vae_slicing,
         vae_tile=levers.vae_tile,
         offload_text=levers.offload_text,
+        stream_weights=levers.stream_weights,
     )
     optimizer = dataclasses.replace(
         settings.optimizer,

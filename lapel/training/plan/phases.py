@@ -20,9 +20,10 @@ from lapel.adapters.encoder import with_photos
 from lapel.base.load import checkpoint_blocks
 from lapel.base.quantise import statistics
 from lapel.base.settings import FrozenWeights, Precision
+from lapel.base.stream import streamed
 from lapel.training.average import Average
 from lapel.training.data import Batch
-from lapel.training.fused import FusedTrainable
+from lapel.training.fused import FusedOptimizer, FusedTrainable
 from lapel.training.objective import Objective
 from lapel.training.optimizer import Trainable
 from lapel.training.plan.ledger import Ledger, tensors_of
@@ -145,17 +146,24 @@ class Phases:
         side: of the pictures, in pixels.
         gpu: whether mixed precision is to be a GPU's.
         beside: the base that stays as it was, where the recipe gave one.
+        stepped: how a fused backward pass steps; without states, which are added by their formula, unless given.
     """
 
     def __init__(
-        self, base: Base, recipe: Recipe, precision: Precision, side: int, gpu: bool, beside: Base | None = None
+        self,
+        base: Base,
+        recipe: Recipe,
+        precision: Precision,
+        side: int,
+        gpu: bool,
+        beside: Base | None = None,
+        stepped: OptimizerSettings = _STATELESS,
     ) -> None:
         self.base, self.recipe, self.side, self.beside = base, recipe, side, beside
         self.mixed = Mixed(precision)
         self.rules: Callable[[], AbstractContextManager[Any]] = as_on_gpu if gpu else contextlib.nullcontext
         learned = [weight for model in base.models.values() for weight in model.parameters() if weight.requires_grad]
-        # The optimizer's states are added by their formula.
-        self.trainable = FusedTrainable(learned, settings=_STATELESS) if recipe.fused else Trainable(learned)
+        self.trainable = FusedTrainable(learned, settings=stepped) if recipe.fused else Trainable(learned)
         self.average = Average(self.trainable.pieces, 0.99) if recipe.averaged else None
         self.text_elsewhere = False
         """Whether the text encoders are in another memory than the one that is counted."""
@@ -242,12 +250,13 @@ class Phases:
         return own + ([] if self.average is None else self.average.tensors)
 
     def _base(self, encoders: bool) -> list[Tensor]:
-        """The base, but for what of it is learned."""
-        base, learned = self.base, {id(parameter) for parameter in self.trainable.parameters}
+        """The base, but for what of it is learned, and what is in another memory."""
+        base = self.base
+        elsewhere = {id(parameter) for parameter in (*self.trainable.parameters, *streamed(base.unet))}
         text = [] if self.text_elsewhere else base.text_encoders
         models = [base.unet, *([base.vae, *text] if encoders else [])]
         packed = [getattr(place, name) for model in models for place, name in statistics(model)]
-        return [tensor for tensor in (*tensors_of(*models), *packed) if id(tensor) not in learned]
+        return [tensor for tensor in (*tensors_of(*models), *packed) if id(tensor) not in elsewhere]
 
     def _text(self, captions: Tensor) -> dict[str, Tensor]:
         """Captions by their numbers, through the text encoders."""
@@ -291,7 +300,8 @@ def watched_blocks(unet: Any, ledger: Ledger) -> Iterator[dict[str, tuple[int, i
 
 
 def _state_tensors(optimizer: torch.optim.Optimizer) -> list[Tensor]:
-    states = [value for state in optimizer.state.values() for value in state.values()]
+    every = optimizer.singles if isinstance(optimizer, FusedOptimizer) else [optimizer]
+    states = [value for one in every for state in one.state.values() for value in state.values()]
     return [value for value in states if isinstance(value, Tensor)]
 
 

@@ -15,6 +15,7 @@ from lapel.base.hollow import hollow_base, hollow_resolution
 from lapel.base.load import save_as_settled, usual_precision
 from lapel.base.quantise import quantise
 from lapel.base.settings import FrozenWeights
+from lapel.base.stream import start_streaming, stop_streaming
 from lapel.files import written_whole
 from lapel.training.objective import Objective
 from lapel.training.plan.key import content_key
@@ -61,7 +62,7 @@ class Predictor:
 
     def encoding(self, levers: Levers) -> Peak:
         """Of photos to latents, and captions to embeddings."""
-        matters = (levers.frozen_weights, levers.vae_tile, levers.offload_text)
+        matters = (levers.frozen_weights, levers.stream_weights, levers.vae_tile, levers.offload_text)
         return self._remembered("encoding", matters, lambda: self._model(levers).run(Phases.encoding))
 
     def step(self, levers: Levers) -> Step:
@@ -71,14 +72,15 @@ class Predictor:
             model = self._model(levers)
             return model.run(functools.partial(Phases.step, objective=model.objective, batch_size=levers.batch_size))
 
-        matters = (levers.frozen_weights, levers.checkpoint, levers.batch_size)
+        matters = (levers.frozen_weights, levers.stream_weights, levers.checkpoint, levers.batch_size)
         step = self._remembered("step", (*matters, self.recipe.live_text and levers.offload_text), compute)
         return dataclasses.replace(step, peak=self._with_states(step.peak, levers))
 
     def sampling(self, levers: Levers) -> Peak:
         """Of drawing samples on the way."""
         pictures = min(levers.sample_batch, self._pictures)
-        matters = (levers.frozen_weights, levers.vae_tile, levers.offload_text, pictures, levers.vae_slicing)
+        weights = (levers.frozen_weights, levers.stream_weights)
+        matters = (*weights, levers.vae_tile, levers.offload_text, pictures, levers.vae_slicing)
         compute = functools.partial(Phases.sampling, pictures=pictures)
         peak = self._remembered("sampling", matters, lambda: self._model(levers).run(compute))
         return self._with_states(peak, levers)
@@ -87,6 +89,11 @@ class Predictor:
     def may_offload_text(self) -> bool:
         """Whether it saves memory of the device, and leaves nothing out of it that learns."""
         return self.device == "cuda" and not self.recipe.live_text
+
+    @property
+    def may_stream(self) -> bool:
+        """Whether there are frozen weights that another memory could hold."""
+        return self.device == "cuda" and not self.recipe.whole
 
     @property
     def may_split(self) -> bool:
@@ -158,11 +165,12 @@ class _Model:
             self.phases = Phases(base, recipe, precision, side, gpu=device == "cuda", beside=beside)
 
     def compute_as(self, settings: AllSettings) -> None:
-        """Set checkpointing, the VAE's pieces, and where the text encoders are."""
+        """Set checkpointing, the VAE's pieces, and where weights and text encoders are."""
         unet, vae = self.base.unet, self.base.vae
         unet.disable_gradient_checkpointing()
         vae.use_tiling = False
         save_as_settled(unet, vae, settings.base)
+        (start_streaming if settings.base.stream_weights else stop_streaming)(unet)
         for encoder in self.base.text_encoders:
             encoder.train(self.phases.recipe.whole)
             if settings.base.gradient_checkpointing and any(weight.requires_grad for weight in encoder.parameters()):

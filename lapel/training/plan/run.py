@@ -72,7 +72,7 @@ def plan_lines(made: Plan, given: Levers, device: str) -> list[str]:
 _NAMES = {
     "checkpoint": "checkpoint_blocks",
     **{name: name for name in ("batch_size", "gradient_accumulation", "optimizer", "frozen_weights")},
-    **{name: name for name in ("sample_batch", "vae_slicing", "vae_tile", "offload_text")},
+    **{name: name for name in ("sample_batch", "vae_slicing", "vae_tile", "offload_text", "stream_weights")},
 }
 """Levers by the settings that they are."""
 

@@ -23,12 +23,15 @@ class Machine:
 
     side, sampled, may_offload_text = 512, True, True
 
-    def __init__(self, may_split: bool = True) -> None:
-        self.steps, self.may_split = 0, may_split
+    def __init__(self, may_split: bool = True, may_stream: bool = True) -> None:
+        self.steps, self.may_split, self.may_stream = 0, may_split, may_stream
+
+    def frozen(self, levers: Levers) -> int:
+        return 100 if levers.stream_weights else WEIGHTS[levers.frozen_weights]
 
     def encoding(self, levers: Levers) -> Peak:
         text = 0 if levers.offload_text else 200
-        return Peak(WEIGHTS[levers.frozen_weights] + text, temporary=(levers.vae_tile or 512) // 2)
+        return Peak(self.frozen(levers) + text, temporary=(levers.vae_tile or 512) // 2)
 
     def sampling(self, levers: Levers) -> Peak:
         own = self.encoding(levers)
@@ -39,7 +42,7 @@ class Machine:
         self.steps += 1
         whole = levers.checkpoint == ("unet",)
         left = sum(block.kept for block in BLOCKS if not whole and block.name not in levers.checkpoint)
-        peak = Peak(WEIGHTS[levers.frozen_weights], 1000, 0, 0, (left + 100) * levers.batch_size // 4, 50)
+        peak = Peak(self.frozen(levers), 1000, 0, 0, (left + 100) * levers.batch_size // 4, 50)
         return Step(dataclasses.replace(peak, optimizer=state_bytes(levers.optimizer, 250)), BLOCKS)
 
     def peaks(self, levers: Levers) -> dict[str, Peak]:
@@ -49,8 +52,14 @@ class Machine:
         return max(peak.total for peak in peaks)
 
 
-def chosen(budget: int | None, precisions: Any = ("full", "int8", "nf4")) -> Any:
-    return plan(Machine(), GIVEN, budget, precisions)  # type: ignore[arg-type]
+def chosen(budget: int | None, precisions: Any = ("full", "int8", "nf4"), **changes: Any) -> Any:
+    return plan(Machine(**changes), GIVEN, budget, precisions)  # type: ignore[arg-type]
+
+
+def least(levers: Levers) -> int:
+    """What a run takes in which everything is saved that these levers leave."""
+    machine = Machine()
+    return machine.needed(machine.peaks(smallest_levers(machine, levers)).values())  # type: ignore[arg-type]
 
 
 def cost(levers: Levers) -> float:
@@ -85,11 +94,26 @@ def test_the_cheapest_that_fits_is_chosen() -> None:
 
 @pytest.mark.parametrize("weights", ["full", "int8"])
 def test_fewer_bits_come_only_when_nothing_else_helps(weights: Any) -> None:
-    machine = Machine()
-    smallest = smallest_levers(machine, dataclasses.replace(GIVEN, frozen_weights=weights))  # type: ignore[arg-type]
-    least = machine.needed(machine.peaks(smallest).values())
-    assert chosen(least).levers.frozen_weights == weights
-    assert chosen(least - 1).levers.frozen_weights != weights
+    enough = least(dataclasses.replace(GIVEN, frozen_weights=weights))
+    assert chosen(enough).levers.frozen_weights == weights
+    assert chosen(enough - 1).levers.frozen_weights != weights
+
+
+def test_weights_are_streamed_whole_and_only_when_fewer_bits_do_not_help_either() -> None:
+    in_place = least(dataclasses.replace(GIVEN, frozen_weights="nf4"))
+    assert not chosen(in_place).levers.stream_weights
+    made = chosen(in_place - 1)
+    assert (made.levers.stream_weights, made.levers.frozen_weights) == (True, "full")
+    assert made.needed < in_place
+    with pytest.raises(UserError, match="does not fit"):
+        chosen(in_place - 1, may_stream=False)
+    with pytest.raises(UserError, match="does not fit"):
+        chosen(least(dataclasses.replace(GIVEN, stream_weights=True)) - 1)
+
+
+def test_what_is_given_to_stream_goes_on_to() -> None:
+    given = dataclasses.replace(GIVEN, stream_weights=True)
+    assert plan(Machine(), given, 10_000, ("full", "nf4")).levers == given  # type: ignore[arg-type]
 
 
 def test_a_budget_that_nothing_keeps_is_refused_with_the_nearest_that_holds() -> None:
@@ -98,7 +122,7 @@ def test_a_budget_that_nothing_keeps_is_refused_with_the_nearest_that_holds() ->
 
 
 def test_a_step_that_cannot_be_split_is_not() -> None:
-    whole = Machine(may_split=False)
+    whole = Machine(may_split=False, may_stream=False)
     smallest = smallest_levers(whole, GIVEN)  # type: ignore[arg-type]
     assert (smallest.batch_size, smallest.gradient_accumulation) == (4, 1)
     least = whole.needed(whole.peaks(smallest).values())
