@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,6 +44,35 @@ def real_photos() -> Path:
     if not folder.is_dir():
         pytest.skip("no real product photos at ../shared/photos")
     return folder
+
+
+@pytest.fixture
+def only_copied() -> Any:
+    """A mode for a UNet that streams: an operation on its weights where they are, but copying them, is an error.
+
+    It is what a GPU would say of weights in the processor's memory.
+    """
+    import torch
+    from torch.utils._python_dispatch import TorchDispatchMode
+    from torch.utils._pytree import tree_leaves
+
+    from lapel.base.stream import streamed
+
+    class OnlyCopied(TorchDispatchMode):
+        def __init__(self, unet: Any) -> None:
+            super().__init__()
+            self.copied = 0
+            self.places = {weight.untyped_storage()._cdata for weight in streamed(unet)}
+            assert self.places
+
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            given = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
+            if any(tensor.untyped_storage()._cdata in self.places for tensor in given):
+                assert func is torch.ops.aten._to_copy.default, f"{func} on a weight that is elsewhere"
+                self.copied += 1
+            return func(*args, **(kwargs or {}))
+
+    return OnlyCopied
 
 
 @pytest.fixture(scope="session")

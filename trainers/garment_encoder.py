@@ -195,11 +195,12 @@ class Drawn:
         """Draw the row of a step; nothing is measured."""
         import torch
 
+        from lapel.base.base import UNCACHED
         from lapel.training.samples import drawing
 
         base = self.base
         # The encoder is kept in fp32, whatever the base's precision.
-        mixed = torch.autocast(base.device.type, base.dtype, enabled=base.dtype != torch.float32)
+        mixed = torch.autocast(base.device.type, base.dtype, enabled=base.dtype != torch.float32, **UNCACHED)
         with self.clock.phase("sample"), drawing(base, self.settings.base) as pipeline, mixed:
             self.samples.draw(pipeline, step)
         return {}

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
+UNCACHED = {"cache_enabled": False}
+"""For every `torch.autocast`: a UNet uses each of its weights once a pass, so that the copies in lower precision which
+autocast would keep until its end are of no use, and of a half the size of all that learns."""
+
 PipelineKind = Literal["text2img", "img2img", "inpaint"]
 
 

@@ -8,15 +8,16 @@ both take what learns away with what is frozen. Here what a backward pass needs 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
-_LAYERS = ("ResnetBlock2D", "BasicTransformerBlock")
+_LAYERS = ("ResnetBlock2D", "Attention", "FeedForward")
 """What is brought as one, by the names of diffusers' classes: nearly all of a UNet, none of them more than a few
-hundredths of it, and what gradient checkpointing computes again as one."""
+hundredths of it."""
 
 
 def stream(unet: Any, device: torch.device | str) -> None:
@@ -51,6 +52,15 @@ def stop_streaming(unet: Any) -> None:
     """Have them computed with where they are."""
     if (streaming := vars(unet).pop("streaming", None)) is not None:
         streaming.remove()
+
+
+@contextmanager
+def as_streamed(unet: Any) -> Iterator[None]:
+    """Within the block, what layers that compute on their own need for their backward pass is brought again too; the
+    whole UNet sees to that by itself."""
+    streaming = vars(unet).get("streaming")
+    with nullcontext() if streaming is None else streaming.saved():
+        yield
 
 
 def streamed(unet: Any) -> list[nn.Parameter]:
@@ -99,8 +109,11 @@ class _Streaming:
         for hook in self._hooks:
             hook.remove()
 
+    def saved(self) -> saved_tensors_hooks:
+        return saved_tensors_hooks(self._pack, self._unpack)
+
     def _begin(self, unet: Any, given: Any) -> None:
-        self._saving.append(saved_tensors_hooks(self._pack, self._unpack))
+        self._saving.append(self.saved())
         self._saving[-1].__enter__()
 
     def _end(self, unet: Any, given: Any, made: Any) -> None:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from lapel.adapters.encoder import cross_attentions, strength, with_photos
+from lapel.base.stream import as_streamed
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -51,7 +52,8 @@ def aligner(base: Base, text: Text, accelerator: Accelerator) -> Align:
                 unet(noised.to(base.dtype), batch.timesteps, **with_photos(described, features))
             caption = base.unet_conditions(text(batch.captions))["encoder_hidden_states"]
             seen = caption, unet.encoder_hid_proj([features[:, None]])
-            missed = [missed_share(one.attention(one.hidden, seen), one.answer) for one in asked]
+            with as_streamed(unet):
+                missed = [missed_share(one.attention(one.hidden, seen), one.answer) for one in asked]
         # Where a photo has no description, words say nothing of what it adds.
         taught = batch.taught.float()
         return (torch.stack(missed).mean(0) * taught).sum() / taught.sum().clamp_min(1)

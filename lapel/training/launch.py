@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from lapel.base.base import UNCACHED
 from lapel.base.settings import Precision
 from lapel.errors import UserError
 from lapel.training.run_folder import RunFolder
@@ -44,12 +45,14 @@ def make_accelerator(precision: Precision, folder: RunFolder, settings: RunSetti
         UserError: fp16 on a CPU, where no loss scaling keeps gradients from vanishing.
     """
     from accelerate import Accelerator
+    from accelerate.utils import AutocastKwargs
 
     if precision == "fp16" and device().type == "cpu":
         raise UserError("fp16 needs a GPU, for its loss scaling: take --precision bf16, or fp32")
     trackers = [JsonLines(folder.log, resumed_at), *([settings.tracker] if settings.tracker != "none" else [])]
     mixed = "no" if precision == "fp32" else precision
-    return Accelerator(mixed_precision=mixed, log_with=trackers, project_dir=folder.path)
+    handlers = [AutocastKwargs(**UNCACHED)]
+    return Accelerator(mixed_precision=mixed, log_with=trackers, project_dir=folder.path, kwargs_handlers=handlers)
 
 
 def asked_to_stop(accelerator: Accelerator, signal: int, step: int, every: int) -> int:

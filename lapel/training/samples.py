@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lapel.adapters.fuse import reload_fused_encoders
-from lapel.base.base import DTYPES, Base
+from lapel.base.base import DTYPES, UNCACHED, Base
 from lapel.base.emphasis import escaped
 from lapel.base.settings import BaseSettings
 from lapel.files import written_whole
@@ -47,7 +47,7 @@ def _in_precision(base: Base, settings: BaseSettings) -> Iterator[None]:
     if dtype == base.dtype:
         yield
         return
-    mixed = torch.autocast(base.device.type, dtype)
+    mixed = torch.autocast(base.device.type, dtype, **UNCACHED)
     base.unet.forward = convert_outputs_to_fp32(mixed(base.unet.forward))
     try:
         yield

@@ -159,7 +159,7 @@ def random_base(settings: AllSettings, with_text: bool, whole: bool = False) -> 
     base, generator = hollow_base(wanted, torch.device("cpu")), torch.Generator().manual_seed(0)
     before = _resident("VmRSS")
     if not with_text:
-        base.release_encoders()
+        base.release_text_encoders()  # the VAE stays, without numbers: it tells the sizes
     for model in (base.unet, *([base.vae, *base.text_encoders] if with_text else [])):
         fill(model.to_empty(device="cpu"), generator)
     if settings.base.frozen_weights != "full":

@@ -69,14 +69,16 @@ def measure_run(settings: RunBenchmarkSettings) -> None:
 
 
 def table_lines(settings: RunBenchmarkSettings, rows: dict[str, dict[str, Any]]) -> Iterator[str]:
-    """A line for each of the two."""
-    yield "| run | seconds | by phase | most, GB | speed over the plain script |"
-    yield "|" + "---|" * 5
+    """A line for each of the two: all seconds, those that are there whatever the number of steps, and a step's."""
+    yield "| run | seconds | beside steps | a step | by phase | most, GB | speed over the plain script |"
+    yield "|" + "---|" * 7
     words = f"{settings.shape}, {settings.resolution} px, {settings.steps} steps, rank {settings.rank}"
     for name, row in rows.items():
         phases = ", ".join(f"{phase} {spent:.1f}" for phase, spent in row["phases"].items() if spent >= 0.05)
         ratio = rows["plain"]["seconds"] / row["seconds"]
-        yield f"| {words}, {name} | {row['seconds']:.1f} | {phases} | {row['most'] / 1e9:.2f} | {ratio:.2f} |"
+        stepping = row["phases"]["step"]
+        figures = [f"{row['seconds']:.1f}", f"{row['seconds'] - stepping:.1f}", f"{stepping / settings.steps:.3f}"]
+        yield f"| {words}, {name} | {' | '.join(figures)} | {phases} | {row['most'] / 1e9:.2f} | {ratio:.2f} |"
 
 
 def _base(settings: RunBenchmarkSettings, scratch: Path) -> str:

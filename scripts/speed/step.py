@@ -229,14 +229,17 @@ def _lesson(phases: Phases, settings: Settings, objective: Objective, optimizer:
     """As the trainer makes it, over random latents and captions."""
     import torch
     from accelerate import Accelerator
+    from accelerate.utils import AutocastKwargs
 
+    from lapel.base.base import UNCACHED
     from lapel.training.checkpoint import trained_weights
     from lapel.training.data import Batches, Example
     from lapel.training.loop import make_lesson
     from lapel.training.predict import predictor
 
     base, count, precision = phases.base, settings.optimizer.batch_size, settings.base.precision
-    accelerator = Accelerator(mixed_precision="no" if precision == "fp32" else precision)
+    mixed = "no" if precision == "fp32" else precision
+    accelerator = Accelerator(mixed_precision=mixed, kwargs_handlers=[AutocastKwargs(**UNCACHED)])
     shape = phases.recipe.batch(base, 1, phases.side).latents.shape[1:]
     mean, std, mask = torch.zeros(shape), torch.ones(shape), torch.ones(1, *shape[1:])
     examples = [Example(f"{number}.jpg", "a", mean, std, mask) for number in range(count)]

@@ -65,9 +65,12 @@ ADAPTERS: dict[str, Callable[[Base], Any]] = {
         pytest.param("dora", True, marks=pytest.mark.slow),
     ],
 )
-def test_loss_and_gradients_are_the_plain_paths_bit_for_bit(adapter: str, checkpointed: bool) -> None:
+def test_loss_and_gradients_are_the_plain_paths_bit_for_bit(adapter: str, checkpointed: bool, only_copied: Any) -> None:
     base = streaming(ADAPTERS[adapter], checkpointed)
-    found = learn(base)
+    with only_copied(base.unet) as mode:
+        found = learn(base)
+    # Forward, and where gradients pass through, backward or to compute again.
+    assert len(mode.places) < mode.copied < 2 * len(mode.places)
     stop_streaming(base.unet)
     plain = learn(base)
     assert len(found) > 10 and all(gradient.abs().max() > 0 for gradient in found)

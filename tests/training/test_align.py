@@ -17,6 +17,7 @@ from lapel.base.base import Base
 from lapel.base.load import load_base
 from lapel.base.settings import BaseSettings
 from lapel.base.shapes import random_base
+from lapel.base.stream import start_streaming
 from lapel.training.align import Align, aligner, missed_share
 from lapel.training.pairs import PairBatch
 
@@ -115,3 +116,15 @@ def test_sdxl_is_aligned_in_bf16(small_sdxl: Path) -> None:
     loss.backward()
     assert loss.isfinite()
     assert all(parameter.grad is not None for parameter in parameters)
+
+
+def test_weights_that_are_streamed_give_the_same_loss_and_gradients(base: Base, only_copied: Any) -> None:
+    align, parameters = made(base)
+    examples = batch([0, 1], [2, 3], [True] * 2)
+    plain = align(*examples)
+    gradients = torch.autograd.grad(plain, parameters)
+    start_streaming(base.unet)
+    with only_copied(base.unet):
+        loss = align(*examples)
+        again = torch.autograd.grad(loss, parameters)
+    assert torch.equal(loss, plain) and all(map(torch.equal, again, gradients))

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from lapel.base.settings import FrozenWeights
 from lapel.errors import UserError
 from lapel.training.plan.levers import Levers
-from lapel.training.plan.phases import Block, Peak, Step, state_bytes
+from lapel.training.plan.phases import Block, Peak, Step
 from lapel.training.plan.predict import Predictor
+from lapel.training.plan.states import state_bytes
 from lapel.training.settings import OptimizerName
 
 SPLIT = 0.1

@@ -23,13 +23,14 @@ from lapel.base.settings import FrozenWeights, Precision
 from lapel.base.stream import streamed
 from lapel.training.average import Average
 from lapel.training.data import Batch
-from lapel.training.fused import FusedOptimizer, FusedTrainable
+from lapel.training.fused import FusedTrainable
 from lapel.training.objective import Objective
 from lapel.training.optimizer import Trainable
 from lapel.training.plan.ledger import Ledger, tensors_of
 from lapel.training.plan.shadow import Mixed, as_on_gpu
+from lapel.training.plan.states import state_tensors
 from lapel.training.predict import Predict, predictor, without_gradients
-from lapel.training.settings import OptimizerName, OptimizerSettings
+from lapel.training.settings import OptimizerSettings
 
 if TYPE_CHECKING:
     from lapel.base.base import Base
@@ -241,7 +242,7 @@ class Phases:
             frozen=ledger.hold(self._base(encoders)) + ledger.hold(self._copies()),
             trainable=ledger.hold(pieces),
             gradients=ledger.hold([piece.grad for piece in pieces if piece.grad is not None]),
-            optimizer=ledger.hold(_state_tensors(optimizer)) if optimizer is not None else 0,
+            optimizer=ledger.hold(state_tensors(optimizer)) if optimizer is not None else 0,
         )
 
     def _copies(self) -> list[Tensor]:
@@ -297,22 +298,3 @@ def watched_blocks(unet: Any, ledger: Ledger) -> Iterator[dict[str, tuple[int, i
     finally:
         for hook in hooks:
             hook.remove()
-
-
-def _state_tensors(optimizer: torch.optim.Optimizer) -> list[Tensor]:
-    every = optimizer.singles if isinstance(optimizer, FusedOptimizer) else [optimizer]
-    states = [value for one in every for state in one.state.values() for value in state.values()]
-    return [value for value in states if isinstance(value, Tensor)]
-
-
-def state_bytes(optimizer: OptimizerName, numbers: int) -> int:
-    """Bytes of an optimizer's states over a vector of so many numbers.
-
-    bitsandbytes keeps 8-bit states with a scale in fp32 for each block of 256 numbers, and a table of 256 values for
-    each state (and, unless told as lapel tells it, states of fewer than 4096 numbers in fp32). Paged states may leave
-    the GPU; they are counted all the same.
-    """
-    states = {"adamw8bit": 2, "paged_adamw8bit": 2, "lion8bit": 1, "adamw": 2, "sgd": 0}[optimizer]
-    if not optimizer.endswith("8bit"):
-        return states * numbers * 4 + (4 if optimizer == "adamw" else 0)
-    return states * (numbers + -(-numbers // 256) * 4 + 256 * 4)

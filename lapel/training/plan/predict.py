@@ -20,8 +20,9 @@ from lapel.files import written_whole
 from lapel.training.objective import Objective
 from lapel.training.plan.key import content_key
 from lapel.training.plan.levers import Levers, with_levers
-from lapel.training.plan.phases import Block, Peak, Phases, Recipe, Step, state_bytes
+from lapel.training.plan.phases import Block, Peak, Phases, Recipe, Step
 from lapel.training.plan.shadow import cast_shadow
+from lapel.training.plan.states import state_bytes
 
 if TYPE_CHECKING:
     from lapel.training.facts import AllSettings

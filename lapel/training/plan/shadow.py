@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lapel.base.base import DTYPES
+from lapel.base.base import DTYPES, UNCACHED
 from lapel.base.quantise import quantised_layers, statistics
 from lapel.base.settings import Precision
 
@@ -70,7 +70,7 @@ class Mixed:
         """Mixed precision, as accelerate turns it on."""
         if self.precision == "fp32":
             return contextlib.nullcontext()
-        return torch.autocast("cpu", DTYPES[self.precision])
+        return torch.autocast("cpu", DTYPES[self.precision], **UNCACHED)
 
 
 _IN_FP32 = ("layer_norm", "group_norm", "softmax")

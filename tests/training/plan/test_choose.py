@@ -11,7 +11,8 @@ import pytest
 from lapel.errors import UserError
 from lapel.training.plan.choose import SPLIT, plan, smallest_levers
 from lapel.training.plan.levers import Levers
-from lapel.training.plan.phases import Block, Peak, Step, state_bytes
+from lapel.training.plan.phases import Block, Peak, Step
+from lapel.training.plan.states import state_bytes
 
 GIVEN = Levers((), 4, 1, "adamw8bit", "full", 2, False, None, False)
 BLOCKS = (Block("down_blocks.0", 400, 0.02), Block("mid_block", 50, 0.05), Block("up_blocks.0", 300, 0.03))

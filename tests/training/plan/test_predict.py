@@ -16,7 +16,8 @@ from lapel.training.objective import Objective
 from lapel.training.optimizer import Trainable, make_optimizer
 from lapel.training.plan import Predictor, levers_of, plan, with_levers
 from lapel.training.plan.choose import smallest_levers
-from lapel.training.plan.phases import Phases, Recipe, state_bytes
+from lapel.training.plan.phases import Phases, Recipe
+from lapel.training.plan.states import state_bytes
 from lapel.training.settings import OptimizerSettings
 
 Make = Callable[..., Any]
