@@ -17,6 +17,7 @@ from lapel.adapters.read import Adapter
 from lapel.adapters.wear import adapter_name, is_for_peft, load_layers
 from lapel.base.base import Base
 from lapel.base.quantise import mark_quantised, quantised_layers
+from lapel.base.stream import stream, streamed
 
 # Of the output's size: what equal layers may differ by in the output, for the order of sums and the base's rounding.
 OUTPUT_NOISE = {torch.float32: 1e-4, torch.bfloat16: 3e-2, torch.float16: 5e-3}
@@ -44,9 +45,12 @@ def _fresh_model(model: Any) -> Any:
     for name, layer in shared.items():
         fresh.set_submodule(name, layer)
     mark_quantised(fresh)
-    if not shared:
+    fresh.requires_grad_(False).eval()
+    if streamed(model):
+        stream(fresh, model.device)
+    elif not shared:
         fresh.to(model.device)
-    return fresh.requires_grad_(False).eval()
+    return fresh
 
 
 class Probe:

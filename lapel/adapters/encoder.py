@@ -42,7 +42,9 @@ def inject_encoder(base: Base, form: Form, width: int, seed: int = 0) -> list[nn
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         projection = _projection(form, width, unet.config.cross_attention_dim)
-        added = {name: _processor(unet, name, TOKENS[form]) for _, name in cross_attentions(unet)}
+        # On the UNet's device, where the layers' own weights need not be.
+        device = unet.device
+        added = {name: _processor(unet, name, TOKENS[form]).to(device) for _, name in cross_attentions(unet)}
     unet.set_attn_processor(processors | added)
     unet.encoder_hid_proj = MultiIPAdapterImageProjection([projection]).to(base.device)
     unet.config.encoder_hid_dim_type = "ip_image_proj"  # as diffusers' own loader says it
@@ -88,7 +90,7 @@ def _processor(unet: Any, name: str, tokens: int) -> nn.Module:
         processor: Any = IPAdapterAttnProcessor2_0(to_k.shape[0], to_k.shape[1], num_tokens=[tokens])
     processor.to_k_ip[0].weight.copy_(to_k)
     processor.to_v_ip[0].weight.copy_(to_v)
-    return processor.to(unet.device)  # where the layer's own weights need not be
+    return processor
 
 
 def with_photos(conditions: dict[str, Any], features: Tensor) -> dict[str, Any]:

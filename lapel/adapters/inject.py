@@ -54,8 +54,9 @@ def inject(base: Base, settings: AdapterSettings, seed: int = 0) -> list[nn.Para
         model.add_adapter(_peft_config(settings.kind, by_name), adapter_name=ADAPTER_NAME)
         if part != "unet" and base.unet.is_gradient_checkpointing:
             model.gradient_checkpointing_enable({"use_reentrant": False})
+        device = model.device  # which looks through all modules
         for _, layer in adapted_layers(model):
-            _start(layer, generator, model.device)
+            _start(layer, generator, device)
             quicken(layer)
         parameters += [parameter for parameter in model.parameters() if parameter.requires_grad]
     lay_out_to_learn(base.unet)

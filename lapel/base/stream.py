@@ -123,7 +123,8 @@ class _Streaming:
         device = given[0].device
         for module in layer.modules():
             for name, weight in module._parameters.items():
-                if weight is not None and not weight.requires_grad:
+                # What diffusers loads beside weights that are elsewhere lies there too.
+                if weight is not None and (not weight.requires_grad or weight.device != device):
                     copy = nn.Parameter(_copy(weight, device), requires_grad=False)
                     module._parameters[name] = copy
                     self._away.append((module, name, weight))

@@ -116,7 +116,7 @@ def _in_a_process(case: dict[str, Any]) -> dict[str, int]:
     here = Path(__file__).resolve().parents[1]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(here), str(here.parent)])}
     command = [sys.executable, "-m", "evaluation.memory_check", json.dumps(case)]
-    done = subprocess.run(command, check=True, env=environment, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(command, check=True, cwd=here, env=environment, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 

@@ -184,6 +184,7 @@ def test_both_text_encoders_of_sdxl_learn(fused: str, common: list[object], smal
         (["--text_encoder_learning_rate", "1e-5"], "--cache_text false"),
         (["--fused_backward", "true", "--gradient_accumulation", "2"], "--gradient_accumulation 1"),
         (["--fused_backward", "true"], "--max_grad_norm 0"),
+        (["--stream_weights", "true"], "none is frozen"),
         (["--ema_decay", "1"], "ema_decay is 1"),
         (["--ema_in_system_memory", "true"], "no average to keep"),
         (["--prior", "class_image"], "one of base, class_images, none"),

@@ -258,6 +258,15 @@ def test_a_run_on_a_base_that_wears_something(common: list[object], tmp_path: Pa
 
 
 @pytest.mark.slow
+def test_streamed_weights_give_the_same_files(common: list[object], finished: tuple[Path, str], tmp_path: Path) -> None:
+    run(*common, "--stream_weights", "true", "--output_dir", tmp_path / "run", *SAMPLED)
+    ours, theirs = weights(tmp_path / "run"), weights(finished[0])
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert "stream_weights: true" in (tmp_path / "run" / "settings.yaml").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
 def test_another_kind_resumes_bit_for_bit(common: list[object], tmp_path: Path) -> None:
     kind = ["--kind", "lokr", "--blocks", "unet=3/2", "down_blocks.0=2", "text_encoder", "--cache_text", "false"]
     unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
