@@ -133,8 +133,8 @@ def _count(case: dict[str, Any]) -> dict[str, int]:
     beside = recipe.inject(base)
     side = recipe.resolution or base.resolution
     phases = Phases(base, recipe, settings.base.precision, side, gpu=False, beside=beside, stepped=settings.optimizer)
-    fused = isinstance(phases.trainable, FusedTrainable)
-    optimizer = phases.trainable.optimizer if fused else make_optimizer(phases.trainable, settings.optimizer)
+    learns = phases.trainable
+    optimizer = learns.optimizer if isinstance(learns, FusedTrainable) else make_optimizer(learns, settings.optimizer)
     objective = Objective(base.scheduler, settings.objective)
     Path("/proc/self/clear_refs").write_text("5")  # the process's peak starts anew
     step = phases.step(objective, settings.optimizer.batch_size, optimizer)

@@ -35,8 +35,8 @@ def counted(settings: Any, recipe: Recipe) -> dict[str, int]:
     beside = recipe.inject(base)
     side = recipe.resolution or base.resolution
     phases = Phases(base, recipe, settings.base.precision, side, gpu=False, beside=beside, stepped=settings.optimizer)
-    fused = isinstance(phases.trainable, FusedTrainable)
-    optimizer = phases.trainable.optimizer if fused else make_optimizer(phases.trainable, settings.optimizer)
+    learns = phases.trainable
+    optimizer = learns.optimizer if isinstance(learns, FusedTrainable) else make_optimizer(learns, settings.optimizer)
     objective = Objective(base.scheduler, settings.objective)
     encoding = phases.encoding().total
     step = phases.step(objective, settings.optimizer.batch_size, optimizer).peak.total
