@@ -31,6 +31,9 @@ _CHECKED = {"checkpoint_blocks": ["down_blocks.0", "up_blocks.3"], "gradient_che
 _FUSED = {"fused_backward": True, "max_grad_norm": 0.0}
 _LEAST = {"gradient_checkpointing": True, "prior": "none", "outside": "photo", "caption_dropout": 0.0}
 """What keeps no second UNet beside the one that learns."""
+_UNPACKED = {"optimizer": "sgd"}
+"""For what learns much at once: bitsandbytes' kernel for a processor unpacks all 8-bit states for a moment, five times
+the weights that learn, where a GPU's does it in place."""
 CASES: tuple[dict[str, Any], ...] = (
     {"base": "sd15", "resolution": 256},
     {"base": "sd15", "resolution": 256, "rank": 4},
@@ -48,13 +51,13 @@ CASES: tuple[dict[str, Any], ...] = (
     {"base": "sd15", "resolution": 256, "blocks": ["unet", "text_encoder=4"], "cache_text": False},
     {"base": "sdxl", "resolution": 256, "frozen_weights": "nf4", "gradient_checkpointing": True},
     {"base": "sdxl", "resolution": 256, "gradient_checkpointing": True},
-    {"trainer": "dreambooth", "base": "sd15", "resolution": 256},
+    {"trainer": "dreambooth", "base": "sd15", "resolution": 256, **_UNPACKED},
     {"trainer": "dreambooth", "base": "sd15", "resolution": 256, **_FUSED, "optimizer": "sgd"},
     {"trainer": "garment_encoder", "base": "sd15", "resolution": 256},
     {"base": "sd15", "resolution": 256, "stream_weights": True},
     {"base": "sdxl", "resolution": 256, "stream_weights": True, "gradient_checkpointing": True},
     {"base": "sdxl", "resolution": 256},
-    {"trainer": "garment_encoder", "base": "sdxl", "resolution": 256},
+    {"trainer": "garment_encoder", "base": "sdxl", "resolution": 256, **_UNPACKED},
     {"trainer": "dreambooth", "base": "sd15", "resolution": 256, **_FUSED},
     {"trainer": "dreambooth", "base": "sdxl", "resolution": 256, **_FUSED, **_LEAST},
 )
