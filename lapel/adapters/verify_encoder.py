@@ -14,7 +14,7 @@ from torch import Tensor
 from lapel.adapters.compare import OUTPUT_NOISE, Probe
 from lapel.adapters.encoder import strength, with_photos
 from lapel.adapters.ip_adapter import encoder_tensors, read_encoder, wear_encoder
-from lapel.base.base import Base
+from lapel.base.base import UNCACHED, Base
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def _output(base: Base) -> Tensor:
     conditions = with_photos(conditions, features.to(base.device, base.dtype))
     latents, timestep = probe.latents.to(base.device, base.dtype), torch.tensor([500], device=base.device)
     # The trained encoder is in fp32 whatever the base's precision; one that was read is in the base's.
-    with torch.autocast(base.device.type, base.dtype, enabled=base.dtype != torch.float32):
+    with torch.autocast(base.device.type, base.dtype, enabled=base.dtype != torch.float32, **UNCACHED):
         output = base.unet(latents, timestep, **conditions).sample
     return output.float().flatten().cpu()
 
