@@ -30,6 +30,8 @@ from lapel.settings import read_settings
 if TYPE_CHECKING:
     from PIL import Image
 
+    from lapel.base.base import Base
+    from lapel.generation.control import Control
     from lapel.photos.people.change import Change
     from lapel.photos.people.pose import Pose
     from lapel.photos.people.shape import Shape
@@ -58,6 +60,10 @@ class TryOnSettings:
     garment_words: str = ""
     """What the garment is, in words such as "t-shirt, short sleeve, cropped", where its card does not tell."""
 
+    pose_control: str = ""
+    """The ControlNet that the pose is shown to, such as `tiny` or a hub id; with `--shape`, on a parsing map of the
+    person in the new garment, which is that of `--parsing` beyond the mask."""
+
 
 def main() -> None:
     """Read the photo, make the mask, draw the garment in it, and save."""
@@ -67,10 +73,12 @@ def main() -> None:
     )
     outfit = read_outfit(wearing)
     class_word = garment_word(outfit, settings, request)
-    request.prompt = outfit.named(request.prompt or prompt_for(outfit, class_word))
+    request.prompt = outfit.named(request.prompt or prompt_for(outfit, settings, class_word))
     true_photos = retouching.true_photo or list(wearing.garment_photo)
     require_photos(retouching, true_photos)
-    control.require_parsed()
+    require_pose(settings)
+    if not settings.pose_control:
+        control.require_parsed()
     require_writable(wearing.output_dir)
 
     quiet()
@@ -90,7 +98,10 @@ def main() -> None:
 
     base = load_base(outfit.base, "cuda" if torch.cuda.is_available() else "cpu")
     pipeline, shown = put_on(outfit, base, "inpaint", request.prompt)
-    controls = read_controls(control, base, photo.size)
+    controls = [
+        *read_controls(control, base, photo.size),
+        *pose_controls(settings, control, base, photo.size, pose, change),
+    ]
     images = inpaint(base, pipeline, request, photo, change.mask, inpainting, time_left(), shown, controls, change.kept)
     results = [retouch(image, change.mask) for image in images]
     made = write_parsed(made_of(controls), wearing.output_dir)
@@ -110,11 +121,13 @@ def garment_word(outfit: Outfit, settings: TryOnSettings, request: Request) -> s
     return word or "garment"
 
 
-def prompt_for(outfit: Outfit, class_word: str) -> str:
+def prompt_for(outfit: Outfit, settings: TryOnSettings, class_word: str) -> str:
     """The prompt where none is given."""
+    from lapel.photos.people.looks import Worn
     from lapel.wardrobe import with_article
 
-    named = "a {garment}" if outfit.cards[0].get("trigger") else with_article(class_word)
+    worn = Worn(class_word, attributes_of(settings.garment_words))
+    named = "a {garment}" if outfit.cards[0].get("trigger") else with_article(worn.named())
     return f"a photo of a person wearing {named}"
 
 
@@ -129,6 +142,41 @@ def read_photo(path: Path) -> Image.Image:
     if not path.is_file():
         raise UserError(f"{path}: no such photo; give --image a photo of a person")
     return read_picture(path, "white").colour
+
+
+def require_pose(settings: TryOnSettings) -> None:
+    """Refuse a ControlNet for poses that is shown none.
+
+    Raises:
+        UserError: it would be.
+    """
+    if settings.pose_control and not settings.pose:
+        raise UserError("--pose_control is shown the person's pose: give --pose")
+
+
+def pose_controls(
+    settings: TryOnSettings,
+    control: ControlSettings,
+    base: Base,
+    size: tuple[int, int],
+    pose: Pose | None,
+    change: Change,
+) -> list[Control]:
+    """What the pose's ControlNet is shown: the skeleton; with words of shape, on a map of who wears the new garment."""
+    from lapel.generation.control import Control, load_controlnet
+    from lapel.generation.parsed import changed_into, heard_looks, make_parsed
+    from lapel.photos.people.parsing import read_parsing
+    from lapel.photos.people.pose import draw_pose
+
+    if not settings.pose_control or settings.pose is None or pose is None:
+        return []
+    network = load_controlnet(settings.pose_control, base)
+    if not control.shape:
+        return [Control(network, draw_pose(pose))]
+    made = make_parsed(settings.pose, pose, heard_looks(control.shape, "", base))
+    if settings.parsing:
+        made = changed_into(read_parsing(settings.parsing, size), made, change.mask)
+    return [Control(network, made.shown(pose), made=made)]
 
 
 def find_change(settings: TryOnSettings, photo: Image.Image, pose: Pose | None, shape: Shape) -> Change:

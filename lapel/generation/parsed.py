@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lapel.base.find import SHIPPED
 from lapel.photos.people.looks import Looks, read_looks
 from lapel.photos.people.parsing import Classes, colours_of, write_parsing
 from lapel.photos.people.pose import NAMED, Pose, draw_pose
@@ -85,7 +86,7 @@ def text_embedder(base: Base) -> Embed | None:
     import numpy as np
     import torch
 
-    if base.name == "tiny":
+    if base.name in SHIPPED:
         return None
 
     def embed(texts: Sequence[str]) -> Any:
@@ -96,6 +97,13 @@ def text_embedder(base: Base) -> Embed | None:
         return np.asarray(torch.nn.functional.normalize(pooled.float(), dim=-1).cpu())
 
     return embed
+
+
+def changed_into(before: Classes, made: Parsed, mask: Image.Image) -> Parsed:
+    """The parsing map of a photo, with what was made in it where a mask (mode L) says."""
+    import numpy as np
+
+    return Parsed(np.where(np.asarray(mask) > 0, made.classes, before), made.name)
 
 
 def write_parsed(maps: Sequence[Parsed], folder: Path) -> list[Path]:

@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from lapel.generation import GarmentPhotos
+    from lapel.photos.people.looks import Looks
     from lapel.wardrobe import Garment
 
 Told = Literal["caption", "kind"]
+Shown = Literal["", "skeleton", "map"]
 
 
 @dataclass(frozen=True)
@@ -28,36 +30,34 @@ class Method:
     title: str
     base: str = "tiny"
     told: Told = "kind"
-    """What words say of the garment: all that they can, or its kind alone; of an adapter, its trigger and kind."""
+    """What words say of the garment: all, or its kind and sleeves; of an adapter, its trigger and kind."""
     encoder: bool = False
     """Whether a garment encoder is shown one flat photo."""
     training: str = ""
     """Of the adapter that is worn, as `Training.of` reads it."""
-    skeleton: bool = False
-    """Whether a ControlNet is shown the person's skeleton."""
+    shown: Shown = ""
+    """To a ControlNet: nothing, the person's skeleton, or that on a parsing map of who wears the new garment."""
 
 
-ON_INPAINTING = "lora:config=tiny,base=tiny-inpainting"
+INPAINTING = "tiny-inpainting"
+ON_IT = f"lora:config=tiny,base={INPAINTING}"
 
 METHODS = {
     "caption": Method("full caption", told="caption"),
     "encoder": Method("encoder", encoder=True),
-    "encoder-skeleton": Method("encoder, skeleton", encoder=True, skeleton=True),
-    "inpainting-caption": Method("inpainting base: full caption", "tiny-inpainting", told="caption"),
-    "inpainting-encoder": Method("inpainting base: encoder", "tiny-inpainting", encoder=True),
-    "inpainting-encoder-skeleton": Method(
-        "inpainting base: encoder, skeleton", "tiny-inpainting", encoder=True, skeleton=True
-    ),
-    "lora": Method("inpainting base: LoRA of tiny, skeleton", "tiny-inpainting", training="lora", skeleton=True),
-    "lora-inpainting": Method(
-        "inpainting base: LoRA of its own, skeleton", "tiny-inpainting", training=ON_INPAINTING, skeleton=True
-    ),
+    "encoder-skeleton": Method("encoder, skeleton", encoder=True, shown="skeleton"),
+    "encoder-map": Method("encoder, map", encoder=True, shown="map"),
+    "inpainting-caption": Method("inpainting base: full caption", INPAINTING, told="caption"),
+    "inpainting-encoder": Method("inpainting base: encoder", INPAINTING, encoder=True),
+    "inpainting-encoder-map": Method("inpainting base: encoder, map", INPAINTING, encoder=True, shown="map"),
+    "lora": Method("inpainting base: LoRA learned on tiny, map", INPAINTING, training="lora", shown="map"),
+    "lora-inpainting": Method("inpainting base: LoRA learned on it, map", INPAINTING, training=ON_IT, shown="map"),
     "lora-encoder": Method(
-        "inpainting base: encoder and LoRA, skeleton",
-        "tiny-inpainting",
+        "inpainting base: LoRA learned on it and encoder, map",
+        INPAINTING,
         encoder=True,
-        training=f"{ON_INPAINTING},start_from_encoder=tiny",
-        skeleton=True,
+        training=f"{ON_IT},start_from_encoder=tiny",
+        shown="map",
     ),
 }
 """By the names that settings have for them, in the table's order."""
@@ -100,7 +100,7 @@ class Dresser:
         from lapel.adapters.wear import wear
         from lapel.base.load import load_base
 
-        words = garment.words() if method.told == "caption" else garment.kind
+        words = garment.words() if method.told == "caption" else looks_of(garment).worn["upper"].named()
         base = load_base(BaseSettings(base=method.base))
         pipeline, photos = base.pipeline("inpaint"), None
         if method.training:
@@ -122,17 +122,35 @@ class Dresser:
         from lapel.generation.control import Control, load_controlnet
         from lapel.generation.inpaint import InpaintSettings, inpaint
         from lapel.generation.patch import soften
-        from lapel.photos.people.pose import draw_pose
         from lapel.wardrobe import phrase
 
         one, how = self.subjects[number], InpaintSettings(mask_feather=4)
         prompt = phrase(words, "worn", one.scene)
         request = Request(prompt=prompt, steps=self.steps, guidance=self.guidance, seeds=[number])
         mask, kept = self.changes[number].mask, self.changes[number].kept
-        controls = [Control(load_controlnet("tiny", base), draw_pose(one.pose))] if method.skeleton else []
+        controls = [Control(load_controlnet("tiny", base), self._map(number, method.shown))] if method.shown else []
         photo = Image.fromarray(one.before.image)
         (image,) = inpaint(base, pipeline, request, photo, mask, how, None, photos, controls, kept)
         return image, soften(mask, how.mask_grow, how.mask_feather, kept) > 0
+
+    def _map(self, number: int, shown: Shown) -> Image.Image:
+        """The map of a subject, as `try_on.py` makes it."""
+        from lapel.generation.parsed import changed_into, make_parsed
+        from lapel.photos.people.pose import draw_pose
+
+        one = self.subjects[number]
+        if shown == "skeleton":
+            return draw_pose(one.pose)
+        made = make_parsed(Path("person.json"), one.pose, looks_of(one.garment))
+        return changed_into(one.before.parsing, made, self.changes[number].mask).shown(one.pose)
+
+
+def looks_of(garment: Garment) -> Looks:
+    """A garment of the wardrobe in words of shape."""
+    from lapel.photos.people.looks import read_looks
+
+    sleeves = {"none": "sleeveless", "short": "short sleeve", "long": "long sleeve"}[garment.sleeve]
+    return read_looks(f"{garment.kind}, {sleeves}")
 
 
 def _seen(file: Any, base: Any, one: Subject) -> GarmentPhotos:
