@@ -7,6 +7,7 @@ Every pixel that the mask leaves alone is the photo's own, bit for bit.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from dataclasses import dataclass
@@ -71,7 +72,7 @@ def main() -> None:
     settings, wearing, inpainting, retouching, control, request = read_settings(
         __doc__ or "", *kinds, argv=like(sys.argv[1:])
     )
-    outfit = read_outfit(wearing)
+    outfit = on_inpainting_base(read_outfit(wearing))
     class_word = garment_word(outfit, settings, request)
     request.prompt = outfit.named(request.prompt or prompt_for(outfit, settings, class_word))
     true_photos = retouching.true_photo or list(wearing.garment_photo)
@@ -107,6 +108,13 @@ def main() -> None:
     made = write_parsed(made_of(controls), wearing.output_dir)
     for path in [*save(photo, change.mask, results, request, outfit, base, wearing.output_dir), *made]:
         print(path)
+
+
+def on_inpainting_base(outfit: Outfit) -> Outfit:
+    """On `tiny`'s inpainting variant what would be worn on `tiny`: what surrounds the change is then seen."""
+    if outfit.base.base != "tiny" or outfit.settings.base:
+        return outfit
+    return dataclasses.replace(outfit, base=dataclasses.replace(outfit.base, base="tiny-inpainting"))
 
 
 def garment_word(outfit: Outfit, settings: TryOnSettings, request: Request) -> str:

@@ -162,7 +162,8 @@ def check_fit(outfit: Outfit, base: Base) -> None:
         family = card.get("family", base.family.name)
         if family != base.family.name:
             raise UserError(f"{path}: made for {family}, but {base.name} is {base.family.name}; choose another --base")
-        if card.get("base_hash", base.hash) != base.hash:
+        # What was made for text to image is meant to be worn on an inpainting base too.
+        if not base.inpainting and card.get("base_hash", base.hash) != base.hash:
             made_on = card.get("base", "an unnamed base")
             _warn(
                 f"{path}: made on {made_on} with hash {card['base_hash'][:10]}, not {base.hash[:10]} as {base.name} "
