@@ -33,8 +33,7 @@ if TYPE_CHECKING:
 
     from lapel.base.base import Base
     from lapel.generation.control import Control
-    from lapel.photos.people.change import Change
-    from lapel.photos.people.pose import Pose
+    from lapel.photos.people.change import Change, Wearer
     from lapel.photos.people.shape import Shape
 
 
@@ -84,12 +83,15 @@ def main() -> None:
 
     quiet()
     from lapel.generation.pose_models import find_pose
+    from lapel.photos.people.change import Wearer
+    from lapel.photos.people.parsing import read_parsing
     from lapel.photos.people.shape import shape_of
 
     photo = read_photo(settings.image)
     pose = find_pose(settings.pose, photo.size, control.pose_model) if settings.pose else None
     shape = shape_of(class_word, attributes_of(settings.garment_words))
-    change = find_change(settings, photo, pose, shape)
+    parsing = read_parsing(settings.parsing, photo.size) if settings.parsing else None
+    change = find_change(settings, Wearer(photo, pose, parsing), shape)
     retouch = Retouch(retouching, true_photos, class_word, pose, shape)
 
     import torch
@@ -101,7 +103,7 @@ def main() -> None:
     pipeline, shown = put_on(outfit, base, "inpaint", request.prompt)
     controls = [
         *read_controls(control, base, photo.size),
-        *pose_controls(settings, control, base, photo.size, pose, change),
+        *pose_controls(settings, control, base, Wearer(photo, pose, parsing), change),
     ]
     images = inpaint(base, pipeline, request, photo, change.mask, inpainting, time_left(), shown, controls, change.kept)
     results = [retouch(image, change.mask) for image in images]
@@ -166,28 +168,26 @@ def pose_controls(
     settings: TryOnSettings,
     control: ControlSettings,
     base: Base,
-    size: tuple[int, int],
-    pose: Pose | None,
+    wearer: Wearer,
     change: Change,
 ) -> list[Control]:
     """What the pose's ControlNet is shown: the skeleton; with words of shape, on a map of who wears the new garment."""
     from lapel.generation.control import Control, load_controlnet
     from lapel.generation.parsed import changed_into, heard_looks, make_parsed
-    from lapel.photos.people.parsing import read_parsing
     from lapel.photos.people.pose import draw_pose
 
-    if not settings.pose_control or settings.pose is None or pose is None:
+    if not settings.pose_control or settings.pose is None or wearer.pose is None:
         return []
     network = load_controlnet(settings.pose_control, base)
     if not control.shape:
-        return [Control(network, draw_pose(pose))]
-    made = make_parsed(settings.pose, pose, heard_looks(control.shape, "", base))
-    if settings.parsing:
-        made = changed_into(read_parsing(settings.parsing, size), made, change.mask)
-    return [Control(network, made.shown(pose), made=made)]
+        return [Control(network, draw_pose(wearer.pose))]
+    made = make_parsed(settings.pose, wearer.pose, heard_looks(control.shape, "", base))
+    if wearer.parsing is not None:
+        made = changed_into(wearer.parsing, made, change.mask)
+    return [Control(network, made.shown(wearer.pose), made=made)]
 
 
-def find_change(settings: TryOnSettings, photo: Image.Image, pose: Pose | None, shape: Shape) -> Change:
+def find_change(settings: TryOnSettings, wearer: Wearer, shape: Shape) -> Change:
     """Where the user's mask says, or where a garment of this shape goes on this person.
 
     Raises:
@@ -196,17 +196,12 @@ def find_change(settings: TryOnSettings, photo: Image.Image, pose: Pose | None, 
     from PIL import Image
 
     from lapel.fidelity.mask_models import load_mask_model
-    from lapel.photos.people.change import Change, Wearer, change_of_clothes
-    from lapel.photos.people.parsing import read_parsing
+    from lapel.photos.people.change import Change, change_of_clothes
     from lapel.photos.read import read_mask
 
     if settings.mask is not None:
-        return Change(read_mask(settings.mask, settings.image, photo.size), Image.new("L", photo.size))
-    wearer = Wearer(
-        photo,
-        pose,
-        read_parsing(settings.parsing, photo.size) if settings.parsing else None,
-    )
+        size = wearer.photo.size
+        return Change(read_mask(settings.mask, settings.image, size), Image.new("L", size))
     return change_of_clothes(wearer, shape, load_mask_model(settings.mask_model))
 
 

@@ -92,13 +92,14 @@ class Dresser:
         numbers = range(len(self.subjects))
         return [images[number] for number in numbers], [masks[number] for number in numbers]
 
-    def _put_on(self, method: Method, garment: Garment) -> tuple[Any, Any, str, GarmentPhotos | None]:
-        """The base, its pipeline in the garment, what that is called, and what the encoder is shown."""
+    def _put_on(self, method: Method, garment: Garment) -> tuple[Any, Any, str, GarmentPhotos | None, Any]:
+        """The base, its pipeline in the garment, what that is called, what the encoder is shown, and the ControlNet."""
         from evaluation.learning import card_of
         from lapel.adapters.card import KOHYA_SUFFIX, weight_of
         from lapel.adapters.ip_adapter import read_encoder, wear_encoder
         from lapel.adapters.wear import wear
         from lapel.base.load import load_base
+        from lapel.generation.control import load_controlnet
 
         words = garment.words() if method.told == "caption" else looks_of(garment).worn["upper"].named()
         base = load_base(BaseSettings(base=method.base))
@@ -112,14 +113,22 @@ class Dresser:
             file = read_encoder(self.encoder)
             photos = _seen(file, base, next(one for one in self.subjects if one.garment == garment))
             wear_encoder(pipeline, file, 1.0)
-        return base, pipeline, words, photos
+        network = load_controlnet("tiny", base) if method.shown else None
+        return base, pipeline, words, photos, network
 
     def _draw(
-        self, number: int, method: Method, base: Any, pipeline: Any, words: str, photos: GarmentPhotos | None
+        self,
+        number: int,
+        method: Method,
+        base: Any,
+        pipeline: Any,
+        words: str,
+        photos: GarmentPhotos | None,
+        network: Any,
     ) -> tuple[Image.Image, Any]:
         from PIL import Image
 
-        from lapel.generation.control import Control, load_controlnet
+        from lapel.generation.control import Control
         from lapel.generation.inpaint import InpaintSettings, inpaint
         from lapel.generation.patch import soften
         from lapel.wardrobe import phrase
@@ -128,7 +137,7 @@ class Dresser:
         prompt = phrase(words, "worn", one.scene)
         request = Request(prompt=prompt, steps=self.steps, guidance=self.guidance, seeds=[number])
         mask, kept = self.changes[number].mask, self.changes[number].kept
-        controls = [Control(load_controlnet("tiny", base), self._map(number, method.shown))] if method.shown else []
+        controls = [Control(network, self._map(number, method.shown))] if network is not None else []
         photo = Image.fromarray(one.before.image)
         (image,) = inpaint(base, pipeline, request, photo, mask, how, None, photos, controls, kept)
         return image, soften(mask, how.mask_grow, how.mask_feather, kept) > 0

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 from hypothesis import given
@@ -11,9 +9,7 @@ from hypothesis import strategies as st
 
 from lapel.base.base import Base
 from lapel.base.emphasis import edits, escaped, is_plain, pieces_of, text_of
-from lapel.base.load import load_base
 from lapel.base.prompts import encode_windows, windows_of
-from lapel.base.settings import BaseSettings
 
 
 @pytest.mark.parametrize(
@@ -67,16 +63,6 @@ def test_prompt_editing_is_told() -> None:
         assert edits(prompt)
     for prompt in ("a [cat] on", r"\[cat|dog\]", "cat|dog", "[a: b]", "(cat:1.2)", "[(cat:1.2)]"):
         assert edits(prompt) is None, prompt
-
-
-@pytest.fixture(scope="module")
-def tiny() -> Base:
-    return load_base(BaseSettings(precision="fp32"))
-
-
-@pytest.fixture(scope="module")
-def sdxl(small_sdxl: Path) -> Base:
-    return load_base(BaseSettings(base=str(small_sdxl), precision="fp32"))
 
 
 def encoded(base: Base, *prompts: str, count: int = 1) -> dict[str, torch.Tensor]:

@@ -19,16 +19,6 @@ from lapel.base.settings import BaseSettings
 from lapel.errors import UserError
 
 
-@pytest.fixture(scope="module")
-def tiny() -> Base:
-    return load_base(BaseSettings(precision="fp32"))
-
-
-@pytest.fixture(scope="module")
-def sdxl(small_sdxl: Path) -> Base:
-    return load_base(BaseSettings(base=str(small_sdxl), precision="fp32"))
-
-
 def windows(base: Base, *prompts: str, count: int) -> dict[str, torch.Tensor]:
     return encode_windows(base.tokenizers, base.text_encoders, prompts, count)
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,16 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers.models.attention_processor import AttnProcessor, AttnProcessor2_0
-from tqdm import tqdm
 
-from lapel.files import written_whole
 from lapel.photos.people.parsing import colours_of
 from lapel.photos.people.pose import Pose, draw_pose
 from lapel.training.pretraining.loop import Recipe, train
+from lapel.training.pretraining.pool import CHUNK, Drawn, draw_once
 from lapel.training.pretraining.unet import Encoded, denoising_loss
 from lapel.wardrobe import photograph, sample_garment, sample_shot
-
-CHUNK = 500
 
 WITHOUT_MAP = 0.05
 """Share of examples without a map, for guess mode and weights below 1."""
@@ -55,44 +50,22 @@ class People:
 
 def draw_people(folder: Path, count: int, size: int, workers: int) -> People:
     """Draw `count` worn photos of the training split with their maps, or open those of an earlier call."""
-    names = ("images", "skeletons", "parsing")
-    files = {name: folder / f"people-{count}-{size}-{name}.npy" for name in names}
-    words = folder / f"people-{count}-{size}.json"
-    if not words.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        arrays = {
-            name: np.lib.format.open_memmap(file, "w+", np.uint8, (count, size, size, 3))
-            for name, file in files.items()
-        }
-        captions: list[str] = []
-        starts = range(0, count, CHUNK)
-        with ProcessPoolExecutor(workers) as processes:
-            parts = processes.map(functools.partial(_draw_chunk, size), starts)
-            for start, part in zip(starts, tqdm(parts, "draw people", len(starts)), strict=True):
-                stop = min(start + CHUNK, count)
-                for name, array in arrays.items():
-                    array[start:stop] = getattr(part, name)[: stop - start]
-                captions += part.captions[: stop - start]
-        for array in arrays.values():
-            array.flush()
-        with written_whole(words) as path:  # last: it says that the pictures are whole
-            path.write_text(json.dumps(captions), encoding="utf-8")
-    opened = {name: np.load(file, mmap_mode="r") for name, file in files.items()}
-    return People(**opened, captions=json.loads(words.read_text(encoding="utf-8")))
+    draw = functools.partial(_draw_chunk, size)
+    arrays, captions = draw_once(folder, f"people-{count}-{size}", count, workers, draw)
+    return People(**arrays, captions=captions)
 
 
-def _draw_chunk(size: int, start: int) -> People:
+def _draw_chunk(size: int, start: int) -> Drawn:
     photos = []
     for number in range(start, start + CHUNK):
         garment = sample_garment(number)
         photos.append(photograph(garment, sample_shot(number, garment, "worn"), size))
-    skeletons = [np.asarray(draw_pose(Pose(photo.keypoints, (size, size)))) for photo in photos]
-    return People(
-        np.stack([photo.image for photo in photos]),
-        np.stack(skeletons),
-        np.stack([colours_of(photo.parsing) for photo in photos]),
-        [photo.caption for photo in photos],
-    )
+    arrays = {
+        "images": np.stack([photo.image for photo in photos]),
+        "skeletons": np.stack([np.asarray(draw_pose(Pose(photo.keypoints, (size, size)))) for photo in photos]),
+        "parsing": np.stack([colours_of(photo.parsing) for photo in photos]),
+    }
+    return arrays, [photo.caption for photo in photos]
 
 
 def make_control(unet: Any) -> Any:

@@ -7,8 +7,6 @@ first layer, and the UNet is trained further on pictures of which a part is hidd
 from __future__ import annotations
 
 import functools
-import json
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,18 +15,14 @@ import cv2
 import numpy as np
 import torch
 from diffusers.models.attention_processor import AttnProcessor, AttnProcessor2_0
-from tqdm import tqdm
 
 from lapel.base.families import INPAINTING_CHANNELS
-from lapel.files import written_whole
 from lapel.photos.people.pose import Pose
 from lapel.photos.people.shape import LENGTHS, SLEEVES, Shape, area, body_of, head
 from lapel.training.pretraining.loop import Recipe, train
-from lapel.training.pretraining.pool import single
+from lapel.training.pretraining.pool import CHUNK, Drawn, draw_once, single
 from lapel.training.pretraining.unet import Encoded, denoising_loss
 from lapel.wardrobe import PARSING, Photograph, photograph, sample_garment, sample_shot
-
-CHUNK = 500
 
 FLAT = 4
 """One photo of so many is of any view; the others are worn, where clothes are changed."""
@@ -64,29 +58,12 @@ def draw_hidden(folder: Path, count: int, size: int, stride: int, workers: int) 
 
     Photo and mask i are a pure function of i.
     """
-    files = {name: folder / f"hidden-{count}-{size}-{name}.npy" for name in ("images", "masks")}
-    words = folder / f"hidden-{count}-{size}.json"
-    if not words.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        images = np.lib.format.open_memmap(files["images"], "w+", np.uint8, (count, size, size, 3))
-        masks = np.lib.format.open_memmap(files["masks"], "w+", np.uint8, (count, size // stride, size // stride))
-        captions: list[str] = []
-        starts = range(0, count, CHUNK)
-        with ProcessPoolExecutor(workers) as processes:
-            parts = processes.map(functools.partial(_draw_chunk, size, stride), starts)
-            for start, part in zip(starts, tqdm(parts, "draw photos", len(starts)), strict=True):
-                stop = min(start + CHUNK, count)
-                images[start:stop], masks[start:stop] = part.images[: stop - start], part.masks[: stop - start]
-                captions += part.captions[: stop - start]
-        images.flush()
-        masks.flush()
-        with written_whole(words) as path:  # last: it says that the pictures are whole
-            path.write_text(json.dumps(captions), encoding="utf-8")
-    opened = {name: np.load(file, mmap_mode="r") for name, file in files.items()}
-    return Hidden(**opened, captions=json.loads(words.read_text(encoding="utf-8")))
+    draw = functools.partial(_draw_chunk, size, stride)
+    arrays, captions = draw_once(folder, f"hidden-{count}-{size}", count, workers, draw)
+    return Hidden(**arrays, captions=captions)
 
 
-def _draw_chunk(size: int, stride: int, start: int) -> Hidden:
+def _draw_chunk(size: int, stride: int, start: int) -> Drawn:
     photos, masks = [], []
     for number in range(start, start + CHUNK):
         garment = sample_garment(number)
@@ -95,7 +72,8 @@ def _draw_chunk(size: int, stride: int, start: int) -> Hidden:
         hidden = hidden_of(photos[-1], np.random.default_rng(number))
         side = size // stride
         masks.append(hidden.reshape(side, stride, side, stride).max(axis=(1, 3)))
-    return Hidden(np.stack([photo.image for photo in photos]), np.stack(masks), [photo.caption for photo in photos])
+    arrays = {"images": np.stack([photo.image for photo in photos]), "masks": np.stack(masks)}
+    return arrays, [photo.caption for photo in photos]
 
 
 def hidden_of(photo: Photograph, rng: np.random.Generator) -> np.ndarray:

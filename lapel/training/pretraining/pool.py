@@ -68,35 +68,50 @@ def _siblings(family: int) -> list[Garment]:
     return sample_siblings(family)
 
 
-def draw_pool(folder: Path, count: int, size: int, workers: int, subject: Subject = single) -> Pool:
-    """Draw `count` photos of the subjects, or open those that lie in `folder` from an earlier call.
+Drawn = tuple[dict[str, np.ndarray], list[str]]
+"""Arrays by name, uint8, an entry a photo along their first axis, and the photos' captions."""
 
-    Photo i is a pure function of i, so pools of every length share their beginning.
+
+def draw_once(folder: Path, name: str, count: int, workers: int, draw: Callable[[int], Drawn]) -> Drawn:
+    """Draw `count` photos in several processes, or open those that lie in `folder` under that name.
+
+    Args:
+        draw: the `CHUNK` photos from a number on, each a pure function of its own, so that what is drawn of every
+            count begins alike.
+
+    Returns:
+        What `draw` gives, for all of them; the arrays are mapped from disk.
     """
-    name = f"{subject.__name__}-{count}-{size}"
-    images, parsing, captions = (folder / f"{name}{end}" for end in (".npy", ".parsing.npy", ".json"))
-    if not all(file.exists() for file in (images, parsing, captions)):
+    words = folder / f"{name}.json"
+    if not words.exists():
         folder.mkdir(parents=True, exist_ok=True)
+        arrays: dict[str, np.memmap] = {}
+        captions: list[str] = []
         starts = range(0, count, CHUNK)
-        words: list[str] = []
-        with (
-            written_whole(images) as image_path,
-            written_whole(parsing) as parsing_path,
-            ProcessPoolExecutor(workers) as processes,
-        ):
-            pixels = np.lib.format.open_memmap(image_path, "w+", np.uint8, (count, size, size, 3))
-            classes = np.lib.format.open_memmap(parsing_path, "w+", np.uint8, (count, PATCHES, PATCHES))
-            parts = processes.map(functools.partial(_draw_chunk, size, subject), starts)
-            for start, part in zip(starts, tqdm(parts, "draw photos", len(starts)), strict=True):
+        with ProcessPoolExecutor(workers) as processes:
+            for start, (parts, said) in zip(
+                starts, tqdm(processes.map(draw, starts), "draw photos", len(starts)), strict=True
+            ):
                 stop = min(start + CHUNK, count)
-                pixels[start:stop], classes[start:stop] = part.images[: stop - start], part.parsing[: stop - start]
-                words += part.captions[: stop - start]
-            pixels.flush()
-            classes.flush()
-        with written_whole(captions) as path:
-            path.write_text(json.dumps(words), encoding="utf-8")
-    words = json.loads(captions.read_text(encoding="utf-8"))
-    return Pool(np.load(images, mmap_mode="r"), np.load(parsing, mmap_mode="r"), words)
+                for part, drawn in parts.items():
+                    if part not in arrays:
+                        shape = (count, *drawn.shape[1:])
+                        arrays[part] = np.lib.format.open_memmap(folder / f"{name}-{part}.npy", "w+", np.uint8, shape)
+                    arrays[part][start:stop] = drawn[: stop - start]
+                captions += said[: stop - start]
+        for array in arrays.values():
+            array.flush()
+        with written_whole(words) as path:  # last: it says that the pictures are whole
+            path.write_text(json.dumps({"parts": list(arrays), "captions": captions}), encoding="utf-8")
+    told = json.loads(words.read_text(encoding="utf-8"))
+    return {part: np.load(folder / f"{name}-{part}.npy", mmap_mode="r") for part in told["parts"]}, told["captions"]
+
+
+def draw_pool(folder: Path, count: int, size: int, workers: int, subject: Subject = single) -> Pool:
+    """Draw `count` photos of the subjects, or open those that lie in `folder` from an earlier call."""
+    name = f"{subject.__name__}-{count}-{size}"
+    arrays, captions = draw_once(folder, name, count, workers, functools.partial(_draw_chunk, size, subject))
+    return Pool(**arrays, captions=captions)
 
 
 def labels_of(subject: Subject, count: int) -> torch.Tensor:
@@ -119,10 +134,11 @@ def labels_of(subject: Subject, count: int) -> torch.Tensor:
 LABEL_SIZES = (len(KINDS), len(PATTERNS), len(COLOURS), len(COLOURS), len(SCENES), len(VIEWS))
 
 
-def _draw_chunk(size: int, subject: Subject, start: int) -> Pool:
+def _draw_chunk(size: int, subject: Subject, start: int) -> Drawn:
     photos = [photograph(*subject(number), size) for number in range(start, start + CHUNK)]
     parsing = patch_classes(np.stack([photo.parsing for photo in photos]))
-    return Pool(np.stack([photo.image for photo in photos]), parsing, [photo.caption for photo in photos])
+    arrays = {"images": np.stack([photo.image for photo in photos]), "parsing": parsing}
+    return arrays, [photo.caption for photo in photos]
 
 
 def patch_classes(parsing: np.ndarray) -> np.ndarray:
