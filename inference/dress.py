@@ -24,7 +24,7 @@ from lapel.generation.pose_models import find_pose
 from lapel.generation.progress import time_left
 from lapel.generation.regions import RegionSettings, read_regions, regional
 from lapel.generation.retrieve import Found, RetrievalSettings, find_garments, write_found
-from lapel.photos.captions import class_word_of
+from lapel.photos.captions import class_word_of, class_word_told
 from lapel.photos.people.pose import Pose, draw_pose
 from lapel.photos.vocabulary import attributes_of
 from lapel.quiet import quiet
@@ -70,7 +70,7 @@ def main() -> None:
     outfit = read_outfit(wearing, photos_follow=search.catalogue is not None)
     region.require_encoder(wearing.encoder)
     catalogue = search.listed() if search.catalogue else None
-    word = class_word_of(settings.garment_words) or outfit.class_word or class_word_of(request.prompt)
+    word = class_word_told(settings.garment_words) or outfit.class_word or class_word_of(request.prompt)
     check(settings, people, outfit, request, bool(word or control.shape or catalogue))
     require_writable(wearing.output_dir)
 

@@ -23,7 +23,7 @@ from lapel.generation.inpaint import InpaintSettings
 from lapel.generation.like import like
 from lapel.generation.parsed import write_parsed
 from lapel.generation.progress import time_left
-from lapel.photos.captions import class_word_of
+from lapel.photos.captions import class_word_of, class_word_told
 from lapel.photos.vocabulary import attributes_of
 from lapel.quiet import quiet
 from lapel.settings import read_settings
@@ -125,7 +125,7 @@ def garment_word(outfit: Outfit, settings: TryOnSettings, request: Request) -> s
     Raises:
         UserError: none does, and a mask is to be made for it.
     """
-    word = class_word_of(settings.garment_words) or outfit.class_word or class_word_of(request.prompt)
+    word = class_word_told(settings.garment_words) or outfit.class_word or class_word_of(request.prompt)
     if not word and settings.mask is None:
         raise UserError('nothing tells what the garment is; give --garment_words, such as "t-shirt, short sleeve"')
     return word or "garment"

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from lapel.errors import UserError
-from lapel.photos.vocabulary import CATEGORIES, last_of, words_of
+from lapel.photos.vocabulary import CATEGORIES, attributes_of, last_of, words_of
 
 _VIEW_WORDS = {
     "front": ("front",),
@@ -91,3 +91,10 @@ def unwritten(garment: str, view: str, worn: bool) -> str:
 def first_class_word(texts: Iterable[str]) -> str | None:
     """The class word of the first of `texts` that contains one."""
     return next((word for word in map(class_word_of, texts) if word), None)
+
+
+def class_word_told(words: str) -> str | None:
+    """The class word of "hoodie, long sleeve", whichever comes first: what names a sleeve names no shirt beside it."""
+    phrases = words.split(",")
+    things = [phrase for phrase in phrases if not {"sleeves", "length"} & attributes_of(phrase).keys()]
+    return first_class_word([*things, *phrases])

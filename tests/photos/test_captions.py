@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lapel.photos.captions import class_word_of, compose, of_the_class, view_of
+from lapel.photos.captions import class_word_of, class_word_told, compose, of_the_class, view_of
 from lapel.photos.vocabulary import ATTRIBUTES, CATEGORIES, attributes_of
 
 
@@ -99,3 +99,18 @@ def test_a_synonym_means_one_value() -> None:
 )
 def test_a_caption_stands_for_the_class_without_its_trigger(caption: str, plain: str) -> None:
     assert of_the_class(caption, "ohwx", "t-shirt") == plain
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("hoodie, long sleeve", "hoodie"),
+        ("long sleeve, hoodie", "hoodie"),
+        ("short sleeve t-shirt", "t-shirt"),
+        ("long sleeve", "long sleeve shirt"),
+        ("t-shirt, short sleeve, cropped", "t-shirt"),
+        ("red", None),
+    ],
+)
+def test_sleeves_beside_a_garment_are_no_garment(words: str, told: str | None) -> None:
+    assert class_word_told(words) == told
