@@ -3,7 +3,7 @@
 Each garment is learned from six photos by every method that learns, and then (A) painted onto a person who wears
 another colourway of it, (B) drawn in scenes and from a side that no photo shows, (C) looked for among others that are
 nearly the same, (D) read where it has a printed word, (E) looked for where nobody asked for it; (F) is what that costs.
-A run that was stopped goes on where it was, and naming another method adds a row.
+A run that was stopped goes on where it was, several at once share the work, and naming another method adds a row.
 """
 
 from __future__ import annotations
@@ -50,13 +50,11 @@ def measure_benchmark(settings: BenchmarkSettings) -> None:
     """Examine every garment by every method, and print the table."""
     methods = list(dict.fromkeys(method_named(text).with_steps(settings.steps) for text in settings.methods))
     examiner = Examiner(settings, methods, whole=True)
-    for number, garment in enumerate(examiner.garments, start=1):
-        for method in methods:
-            examiner.figures(garment, method)
-        records = in_order(examiner.records.rows(examiner.garments[:number]))
-        write_sheet(examiner, garment, {name: title for name, (title, _) in records.items()})
+    for garments in examiner.examined():
+        records = in_order(examiner.records.rows(garments))
+        write_sheet(examiner, garments[-1], {name: title for name, (title, _) in records.items()})
         rows = [table_row(title, figures) for title, figures in records.values()]
-        measured = {"garments": number, "untouched": untouched(records), "rows": rows}
+        measured = {"garments": len(garments), "untouched": untouched(records), "rows": rows}
         write_figures(settings.output_dir, "benchmark", measured)
     write_table(settings.output_dir, "benchmark", table_lines(measured))
 

@@ -7,7 +7,6 @@ against other photos with exact masks. A measurement that was stopped goes on wh
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,14 +53,9 @@ def measure_choice(settings: ChosenSettings) -> None:
     """The table of garments: the steps, the score of each, and what the choice gained."""
     training = Training.of(settings.training).with_steps(settings.steps)
     method = Method(f"choice-{training.name}", f"the choice of {training.text}", training)
-    examiner, rows = Examiner(settings, [method], whole=False), []
-    for garment in examiner.garments:
-        figures = examiner.records.read(garment, method, whole=False)
-        if figures is None:
-            figures = compare(examiner.exam(garment), training)
-            examiner.records.keep(garment, method, False, figures)
-        rows.append({"garment": garment.words(), **figures})
-        print(row_text(rows[-1]), file=sys.stderr, flush=True)
+    examiner = Examiner(settings, [method], whole=False, take=lambda exam, _: (compare(exam, training), None))
+    for garments in examiner.examined():
+        rows = [{"garment": garment.words(), **examiner.figures(garment, method)} for garment in garments]
         write_figures(settings.output_dir, "choice", {"garments": rows, **summary(rows)})
     write_table(settings.output_dir, "choice", [HEAD, *map(row_text, rows), "", summary_text(rows)])
 
@@ -72,7 +66,10 @@ HEAD = """\
 
 
 def compare(exam: Exam, training: Training) -> dict[str, Any]:
-    """The steps and scores of a garment's run, both at weight 1; where the last step was chosen, it is drawn once."""
+    """The steps and scores of a garment's run, both at weight 1; where the last step was chosen, it is drawn once.
+
+    `score` is of the step that was chosen, `last` of the last one.
+    """
     from lapel.fidelity.score import score
     from lapel.training.run_folder import checkpoints
 
@@ -87,7 +84,7 @@ def compare(exam: Exam, training: Training) -> dict[str, Any]:
         images = exam.draw(base.pipeline(), f"{card['trigger']} {card['class_word']}", SCENES)
         scores[step] = score(exam.truth.scene_marks(images), exam.truth.base_marks, len(SCENES)).value
     chosen, last = min(scores), max(scores)
-    return {"chosen_step": chosen, "last_step": last, "chosen": scores[chosen], "last": scores[last]}
+    return {"chosen_step": chosen, "last_step": last, "score": scores[chosen], "last": scores[last]}
 
 
 def injected(card: Mapping[str, Any]) -> Base:
@@ -128,14 +125,14 @@ def put(base: Base, weights: Mapping[str, Tensor]) -> None:
 
 def row_text(row: Mapping[str, Any]) -> str:
     """A line of the markdown table."""
-    gain = f"{row['chosen'] - row['last']:+.3f}" if row["chosen_step"] != row["last_step"] else "the same step"
-    scores = f"{row['chosen']:.3f} | {row['last']:.3f} | {gain}"
+    gain = f"{row['score'] - row['last']:+.3f}" if row["chosen_step"] != row["last_step"] else "the same step"
+    scores = f"{row['score']:.3f} | {row['last']:.3f} | {gain}"
     return f"| {row['garment']} | {row['chosen_step']} | {row['last_step']} | {scores} |"
 
 
 def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """How often an earlier step was chosen, and what that gained: over all garments, and where it was."""
-    gains = [row["chosen"] - row["last"] for row in rows]
+    gains = [row["score"] - row["last"] for row in rows]
     earlier = [gain for gain, row in zip(gains, rows, strict=True) if row["chosen_step"] != row["last_step"]]
     return {
         "count": len(rows),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from evaluation.exam_settings import ExamSettings
 from evaluation.methods import Method
@@ -31,19 +33,30 @@ PICTURES = ("front, beach", "front, snow", "worn, park", "worn, street", "back",
 """What is kept of the images of a whole exam: the first of each."""
 
 
+Take = Callable[["Exam", Method], "tuple[dict[str, Any], Drawn | None]"]
+
+_WAIT = 5.0
+"""Seconds after which those who wait for others look again."""
+
+
 class Examiner:
     """Knows the garments, and examines each by each method once.
 
     Args:
         methods: in the order in which they are taken, garment by garment.
         whole: whether the whole exam is taken, or the scenes alone.
+        take: gives the figures of an exam, with a `score` among them, and what was drawn, of which pictures are kept;
+            the exam itself unless given.
 
     Raises:
         UserError: printed words are to be read, and the extra for that is missing.
     """
 
-    def __init__(self, settings: ExamSettings, methods: Sequence[Method], whole: bool) -> None:
+    def __init__(
+        self, settings: ExamSettings, methods: Sequence[Method], whole: bool, take: Take | None = None
+    ) -> None:
         self.settings, self.methods, self.whole = settings, methods, whole
+        self.take = take or (lambda exam, method: exam.take(method, whole))
         self.records = Records(settings)
         self.garments = sample_garments(settings.garments, settings.seed)
         if settings.text:
@@ -52,19 +65,48 @@ class Examiner:
         self._exam: Exam | None = None
         self._took: list[float] = []
 
+    def examined(self) -> Iterator[list[Garment]]:
+        """Take every exam that is not known, and give the garments that are done, whenever these have become more.
+
+        Several processes may do so at once, with the same folders: each takes what no other is at.
+        """
+        for done, garment in enumerate(self.garments, start=1):
+            while self._open(garment):
+                if not self._take_one():
+                    time.sleep(_WAIT)
+            yield self.garments[:done]
+
     def figures(self, garment: Garment, method: Method) -> dict[str, Any]:
-        """The figures of a garment by a method, examined now where they are not known."""
+        """The figures of an exam that was taken."""
         known = self.records.read(garment, method, self.whole)
-        if known is not None:
-            return known
+        assert known is not None, f"{method.name} was not examined on {garment.words()}"
+        return known
+
+    def _open(self, garment: Garment) -> list[Method]:
+        """The methods whose figures are not known."""
+        return [one for one in self.methods if self.records.read(garment, one, self.whole) is None]
+
+    def _take_one(self) -> bool:
+        """Take the first exam that is neither known nor with another process; whether there was any."""
+        return any(self._take_free(garment, method) for garment in self.garments for method in self._open(garment))
+
+    def _take_free(self, garment: Garment, method: Method) -> bool:
+        lock = self.settings.trials_dir / name_of(garment) / f"{method.name}.lock"
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(Timeout), FileLock(lock, blocking=False):
+            if method in self._open(garment):
+                self._take(garment, method)
+                return True
+        return False
+
+    def _take(self, garment: Garment, method: Method) -> None:
         start = time.perf_counter()
-        figures, drawn = self.exam(garment).take(method, self.whole)
+        figures, drawn = self.take(self.exam(garment), method)
         self.records.keep(garment, method, self.whole, figures)
-        if self.whole:
+        if drawn is not None and self.whole:
             self._keep_pictures(garment, method, drawn)
         self._took.append(time.perf_counter() - start)
         self._tell(garment, method, figures)
-        return figures
 
     def exam(self, garment: Garment) -> Exam:
         """The exam of a garment; of the last one asked for it stays in memory."""

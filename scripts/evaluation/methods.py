@@ -43,9 +43,9 @@ class Method:
 
     @property
     def identity(self) -> dict[str, str]:
-        """What its figures depend on beside the exam."""
+        """What its figures depend on beside the exam and, where it trains, the settings of the training."""
         if self.training is not None:
-            return {"training": self.training.text, "settings": self.training.digest}
+            return {"training": self.training.text}
         return {"encoder": sha256(encoder_file(self.encoder))} if self.encoder else {}
 
 

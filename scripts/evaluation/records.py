@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,8 @@ class Records:
         record = self._read(self._file(garment, method.name), garment)
         if record is None or record["method"] != method.identity or record["whole"] < whole:
             return None
-        return dict(record["figures"])
+        current = method.training is None or self._is_of(record, method.training)
+        return dict(record["figures"]) if current else None
 
     def keep(self, garment: Garment, method: Method, whole: bool, figures: dict[str, Any]) -> None:
         """Write them down."""
@@ -41,6 +43,7 @@ class Records:
             "garment": dataclasses.asdict(garment),
             "exam": self.exam,
             "method": method.identity,
+            "settings": None if method.training is None else self._keep_settings(method.training),
             "whole": whole,
             "figures": {name: _rounded(value) for name, value in figures.items()},
         }
@@ -54,13 +57,37 @@ class Records:
         found = {}
         for path in sorted(self._file(garments[0], "").parent.glob("*.json")):
             records = [self._read(self._file(garment, path.stem), garment) for garment in garments]
-            known = [record for record in records if record and record["whole"] and _is_current(record["method"])]
+            known = [record for record in records if record and record["whole"] and self._is_current(record)]
             if len(known) == len(garments):
                 found[path.stem] = (known[0]["title"], [record["figures"] for record in known])
         return found
 
     def _file(self, garment: Garment, name: str) -> Path:
         return self.folder / name_of(garment) / f"{name}.json"
+
+    def _keep_settings(self, training: Training) -> str:
+        """Write the settings of a training down, in one file for all of its results, and return what names it."""
+        text = json.dumps(training.settled, indent=1, sort_keys=True) + "\n"
+        name = hashlib.sha256(text.encode()).hexdigest()[:16]
+        path = self._settings_file(name)
+        if not path.is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with written_whole(path) as unfinished:
+                unfinished.write_text(text, encoding="utf-8")
+        return name
+
+    def _is_of(self, record: Mapping[str, Any], training: Training) -> bool:
+        """Whether a record's training went by the settings that this one has now."""
+        path = self._settings_file(str(record["settings"]))
+        return path.is_file() and training.is_of(json.loads(path.read_text(encoding="utf-8")))
+
+    def _is_current(self, record: Mapping[str, Any]) -> bool:
+        """Whether the settings of a record's training, if any, are still what they were then."""
+        training = record["method"].get("training")
+        return training is None or self._is_of(record, Training.of(training))
+
+    def _settings_file(self, name: str) -> Path:
+        return self.folder / "trainings" / f"{name}.json"
 
     def _read(self, path: Path, garment: Garment) -> dict[str, Any] | None:
         if not path.is_file():
@@ -71,11 +98,6 @@ class Records:
             return record if same and record["exam"] == self.exam else None
         except (ValueError, KeyError, TypeError):
             raise UserError(f"{path}: cannot be read; remove it, and it is measured again") from None
-
-
-def _is_current(identity: dict[str, str]) -> bool:
-    """Whether the settings of a training are still what they were then, its preset's among them."""
-    return "training" not in identity or Training.of(identity["training"]).digest == identity["settings"]
 
 
 def _rounded(value: Any) -> Any:

@@ -1,7 +1,7 @@
 """Which settings of `trainers/lora.py` learn garments best: each is varied alone, on garments that `tiny` never saw.
 
 Every training is examined in the scenes of the benchmark, and those that the benchmark has in common are not made
-again. A sweep that was stopped goes on where it was.
+again. A sweep that was stopped goes on where it was, and several at once share the work.
 """
 
 from __future__ import annotations
@@ -63,12 +63,10 @@ def measure_sweep(settings: SweepSettings) -> None:
     """Train and draw every garment with every setting, and print the table of scores and their differences."""
     methods = settings.methods()
     examiner = Examiner(settings, methods, whole=False)
-    figures: dict[str, list[dict[str, Any]]] = {method.title: [] for method in methods}
-    for number, garment in enumerate(examiner.garments, start=1):
-        for method in methods:
-            figures[method.title].append(examiner.figures(garment, method))
+    for garments in examiner.examined():
+        figures = {method.title: [examiner.figures(garment, method) for garment in garments] for method in methods}
         rows = [table_row(title, figures[title], figures[DEFAULT]) for title in figures]
-        write_figures(settings.output_dir, "sweep", {"garments": number, "rows": rows, "figures": figures})
+        write_figures(settings.output_dir, "sweep", {"garments": len(garments), "rows": rows, "figures": figures})
     write_table(settings.output_dir, "sweep", [HEAD, *map(row_text, rows)])
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import json
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
 
 from evaluation.planned import load_trainer
 from lapel.errors import UserError
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from lapel.wardrobe import Garment
 
 TRIAL = "trial.json"
+"""In a run folder: the settings of a training that has ended."""
 ROOT = Path(__file__).resolve().parents[2]
 
 VIEWS = (
@@ -73,12 +76,12 @@ class Training:
             raise UserError(f"{text}: no such training; give {' or '.join(PROGRAMS)}, such as lora:rank=8")
         if wrong := [part for part in settings if not re.fullmatch(r"\w+=.*", part)]:
             raise UserError(f"{text}: {wrong[0] or 'nothing'} is no setting; give name=value")
-        whole = _settled(program, settings)
+        whole = settled(program, settings)
         for said in settings:
             others = tuple(part for part in settings if part != said)
             # Without a part the others may be refused: it is then no default.
             with contextlib.suppress(UserError):
-                settings = others if _settled(program, others) == whole else settings
+                settings = others if settled(program, others) == whole else settings
         return Training(program, settings)
 
     @property
@@ -103,9 +106,18 @@ class Training:
         return [f"trainers/{self.program}.py", *_flags(self.program, self.settings)]
 
     @property
-    def digest(self) -> str:
-        """SHA-256 of all its settings, those of the preset and the trainer's defaults among them."""
-        return hashlib.sha256(_settled(self.program, self.settings).encode()).hexdigest()
+    def settled(self) -> dict[str, Any]:
+        """Every setting that it goes by, the preset's and the trainer's defaults among them, as JSON can say it."""
+        return dict(settled(self.program, self.settings))
+
+    def is_of(self, known: Mapping[str, Any]) -> bool:
+        """Whether what was made with these settings is what this training makes.
+
+        A setting that has come to the trainer since must stand at its default, which leaves everything as it was.
+        """
+        now, defaults = self.settled, settled(self.program, (), preset=False)
+        came = now.keys() - known.keys()
+        return {**known, **{name: defaults[name] for name in came}} == now
 
 
 def _flags(program: str, settings: tuple[str, ...]) -> list[str]:
@@ -115,15 +127,18 @@ def _flags(program: str, settings: tuple[str, ...]) -> list[str]:
 
 
 @functools.cache
-def _settled(program: str, settings: tuple[str, ...]) -> str:
-    """Every setting that a trainer would go by, as JSON.
+def settled(program: str, settings: tuple[str, ...], preset: bool = True) -> dict[str, Any]:
+    """Every setting that a trainer would go by, by name; `preset` false leaves out all that `PROGRAMS` says.
 
     Raises:
         UserError: it refuses them.
     """
     trainer = load_trainer(program)
-    argv = with_preset(["--garment_dir", ".", *_flags(program, settings)], PROGRAMS[program].preset)
-    return json.dumps(trainer.Settings(*read_settings("", *trainer.CLASSES, argv=argv)).flat())
+    argv = ["--garment_dir", "."]
+    if preset:
+        argv = with_preset([*argv, *_flags(program, settings)], PROGRAMS[program].preset)
+    flat = trainer.Settings(*read_settings("", *trainer.CLASSES, argv=argv)).flat()
+    return dict(json.loads(json.dumps(flat)))
 
 
 def sample_garments(count: int, seed: int) -> list[Garment]:
@@ -156,8 +171,10 @@ def garment_folder(garment: Garment, root: Path) -> Path:
     from lapel.wardrobe.folders import IDENTITY, write_garment_folder
 
     folder = root / name_of(garment)
-    if not (folder / IDENTITY).is_file():
-        write_garment_folder(garment, folder, VIEWS, seed=10 * garment.seed)
+    root.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_suffix(".lock")):
+        if not (folder / IDENTITY).is_file():
+            write_garment_folder(garment, folder, VIEWS, seed=10 * garment.seed)
     return folder
 
 
@@ -169,16 +186,15 @@ def train(training: Training, garment_dir: Path, root: Path) -> Path:
     """
     run = (root / garment_dir.name / training.name).resolve()
     where = ["--garment_dir", str(garment_dir.resolve()), "--output_dir", str(run)]
-    record = {"command": [*training.command, *where], "settings": training.digest}
     told, log = run / TRIAL, run.with_suffix(".log")
-    if told.is_file() and json.loads(told.read_text(encoding="utf-8")) == record:
+    if told.is_file() and training.is_of(json.loads(told.read_text(encoding="utf-8"))):
         return run
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, *record["command"], "--overwrite", "true"]
+    command = [sys.executable, *training.command, *where, "--overwrite", "true"]
     with log.open("w", encoding="utf-8") as lines:
         done = subprocess.run(command, cwd=ROOT, stdout=lines, stderr=lines, check=False)
     if done.returncode:
         raise UserError(f"{log}: the training of {garment_dir.name} failed; mend what it says and run this again")
     with written_whole(told) as unfinished:
-        unfinished.write_text(json.dumps(record) + "\n", encoding="utf-8")
+        unfinished.write_text(json.dumps(training.settled) + "\n", encoding="utf-8")
     return run

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from filelock import FileLock
 from PIL import Image
 
 from lapel.base.load import load_base
@@ -120,11 +121,22 @@ def test_a_training_that_failed_names_its_log_and_one_that_ended_is_not_run_agai
     assert trials.train(Training.of("toy:rank=8"), tmp_path / "shirt", tmp_path) == run
     assert (run / "runs").read_text() == "x"
     preset.write_text("steps: 5\n", encoding="utf-8")
-    trials._settled.cache_clear()
+    trials.settled.cache_clear()
     trials.train(Training.of("toy:rank=8"), tmp_path / "shirt", tmp_path)
     assert (run / "runs").read_text() == "xx"
     with pytest.raises(UserError, match=r"toy-rank=0\.log: the training of shirt failed"):
         trials.train(Training.of("toy:rank=0"), tmp_path / "shirt", tmp_path)
+
+
+def test_a_setting_that_has_come_to_the_trainer_since_leaves_what_was_made_without_it() -> None:
+    training = Training.of("lora:rank=4")
+    known = training.settled
+    assert known["rank"] == 4
+    assert training.is_of(known)
+    assert training.is_of({name: value for name, value in known.items() if name != "min_snr_gamma"})
+    assert not training.is_of({name: value for name, value in known.items() if name != "rank"})
+    assert not training.is_of({**known, "patience": 1})
+    assert not training.is_of({**known, "of_old": 1})
 
 
 def test_a_swap_is_the_same_person_and_painting_leaves_everything_else_as_it_was() -> None:
@@ -200,11 +212,9 @@ def test_what_is_known_is_read_back_unless_it_was_made_otherwise(tmp_path: Path)
     assert records.rows([one]) == {"lora": ("LoRA, rank 16", [{"score": 0.5}])}
     assert records.rows([one, other]) == {}
     assert Records(dataclasses.replace(settings, images=2)).read(one, lora, whole=False) is None
-    (path,) = settings.results_dir.rglob("*.json")
-    record = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(
-        json.dumps({**record, "method": {**record["method"], "settings": "of yesterday"}}), encoding="utf-8"
-    )
+    (path,) = settings.results_dir.rglob("lora.json")
+    (trained,) = (settings.results_dir / "trainings").iterdir()
+    trained.write_text(json.dumps({**json.loads(trained.read_text(encoding="utf-8")), "rank": 8}), encoding="utf-8")
     assert records.read(one, lora, whole=True) is None
     assert records.rows([one]) == {}
     path.write_text("{", encoding="utf-8")
@@ -231,6 +241,29 @@ def test_real_photos_are_nearest_and_are_examined_once(
     monkeypatch.setattr(ImageTower, "__init__", lambda *_: pytest.fail("examined again"))
     measure_benchmark(settings)
     assert capsys.readouterr().out == first.out
+
+
+def test_what_another_process_is_at_is_left_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, methods = settings_of(tmp_path, garments=2), [registry()[name] for name in ("base", "encoder")]
+    taken, lock = [], tmp_path / "trials_dir" / "dress-40000" / "base.lock"
+
+    def take(exam: Any, method: Method) -> tuple[dict[str, Any], None]:
+        taken.append((exam, method.name))
+        return {"score": 0.5}, None
+
+    def end_the_other(_: float) -> None:
+        Records(settings).keep(examiner.garments[0], methods[0], False, {"score": 0.75})
+        other.release()
+
+    monkeypatch.setattr(Examiner, "exam", lambda _, garment: garment.kind)
+    monkeypatch.setattr("evaluation.examiner.time.sleep", end_the_other)
+    lock.parent.mkdir(parents=True)
+    other = FileLock(lock)
+    other.acquire()
+    examiner = Examiner(settings, methods, whole=False, take=take)
+    assert [len(done) for done in examiner.examined()] == [1, 2]
+    assert taken == [("dress", "encoder"), ("t-shirt", "base"), ("t-shirt", "encoder")]
+    assert examiner.figures(examiner.garments[0], methods[0]) == {"score": 0.75}
 
 
 def test_a_missing_reader_is_told_before_anything_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

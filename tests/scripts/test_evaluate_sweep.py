@@ -78,7 +78,7 @@ def test_both_steps_come_out_of_the_last_checkpoint(tmp_path: Path) -> None:
 
 
 def row(chosen_step: int, chosen: float, last: float) -> dict[str, Any]:
-    return {"garment": "tee", "chosen_step": chosen_step, "last_step": 300, "chosen": chosen, "last": last}
+    return {"garment": "tee", "chosen_step": chosen_step, "last_step": 300, "score": chosen, "last": last}
 
 
 def test_the_gain_of_the_choice_is_over_all_garments_and_over_those_where_it_differs() -> None:
