@@ -1,4 +1,4 @@
-"""What an adapter should leave alone: backgrounds, the class word, and the differences between seeds."""
+"""What an adapter should leave alone: backgrounds, people, the class word, and the differences between seeds."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
-from lapel.fidelity.colour import Palette, colour_difference, dominant_colours
+from lapel.fidelity.colour import Palette, colour_difference, delta_e, dominant_colours, to_lab
+from lapel.fidelity.region import Bools, Pixels
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -18,25 +18,55 @@ if TYPE_CHECKING:
 _NEAR = 5.0
 """Delta E at which a base's own background is the photos' already, so that nothing can leak."""
 
+_STRANGE = 12.0
+"""Delta E beyond which a colour is none of the scene's."""
 
-def background(image: npt.NDArray[np.uint8], region: npt.NDArray[np.bool_]) -> Palette:
+
+def background(image: Pixels, region: Bools) -> Palette:
     """The dominant colours of an sRGB image (h, w, 3) uint8 around the garment's region (h, w); of all of it where none
     is left."""
-    import cv2
-
-    around = ~cv2.dilate(region.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
-    return dominant_colours([image], [around if around.any() else np.ones_like(around)])
+    return _palette(image, _around(region))
 
 
-def background_leak(image: Palette, base: Palette, photos: Sequence[Palette]) -> float:
-    """How far the photos' background has come into an image that does not ask for it: 0 not at all, 1 wholly.
+def person(image: Pixels, region: Bools) -> Palette:
+    """The dominant colours of who wears the garment in an image, as of `background`: skin, hair, other clothes.
 
-    By how much the background is nearer to that of the nearest photo than in the base's own image of the same prompt
-    and seed, as a share of the base's distance (delta E 2000 between dominant colours).
+    They are those above and below the garment that the scene on either side has not; where there are none, the
+    scene's.
+    """
+    columns = np.flatnonzero(region.any(axis=0))
+    middle, width = columns.mean(), np.ptp(columns) + 1
+    off = np.abs(np.arange(region.shape[1]) - middle)
+    upright, beside = (
+        np.broadcast_to(there, region.shape) & _around(region) for there in (off <= width / 4, off > width)
+    )
+    scene = _palette(image, beside if beside.any() else _around(region))
+    strange = delta_e(to_lab(image)[:, :, None], scene.lab).min(axis=2) > _STRANGE
+    return _palette(image, upright & strange, upright)
+
+
+def leak(image: Palette, base: Palette, photos: Sequence[Palette]) -> float:
+    """How far the photos' background, or person, has come into an image that does not ask for it: 0 not at all, 1
+    wholly.
+
+    By how much it is nearer to that of the nearest photo than in the base's own image of the same prompt and seed, as
+    a share of the base's distance (delta E 2000 between dominant colours).
     """
     own = min(colour_difference(base, photo).mean for photo in photos)
     now = min(colour_difference(image, photo).mean for photo in photos)
     return float(np.clip((own - now) / max(own, _NEAR), 0, 1))
+
+
+def _around(region: Bools) -> Bools:
+    import cv2
+
+    return ~cv2.dilate(region.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
+
+
+def _palette(image: Pixels, *regions: Bools) -> Palette:
+    """Of the first region that is not empty; else of all of the image."""
+    whole = np.ones(image.shape[:2], np.bool_)
+    return dominant_colours([image], [next(there for there in (*regions, whole) if there.any())])
 
 
 def class_drift(tower: ImageTower, before: Sequence[Image.Image], after: Sequence[Image.Image]) -> float:

@@ -17,11 +17,10 @@ from evaluation.exam_settings import ExamSettings
 from evaluation.examiner import PICTURES, Examiner
 from evaluation.methods import method_named, registry
 from evaluation.results import interval, write_figures, write_table
-from evaluation.trials import name_of
 from lapel.files import written_whole
 
 if TYPE_CHECKING:
-    from lapel.wardrobe import Garment
+    from evaluation.cases import Case
 
 
 @dataclass
@@ -31,9 +30,10 @@ class BenchmarkSettings(ExamSettings):
     output_dir: Path = Path("runs/benchmark")
     """Takes `benchmark.json`, `benchmark.md`, and in `sheets/` a contact sheet for each garment."""
 
-    methods: list[str] = field(default_factory=lambda: list(registry()))
-    """Names of the registry, or new ones: `lora:kind=rslora,rank=8`, `dreambooth:prior=none`, `encoder:FILE`. The table
-    has these, and all others that were examined on the same garments before."""
+    methods: list[str] = field(default_factory=list)
+    """Names of the registry, or new ones: `lora:kind=rslora,rank=8`, `dreambooth:prior=none`, `encoder:FILE`; all of
+    the registry that the base can do unless given. The table has these, and all others that were examined on the same
+    garments before."""
 
     def __post_init__(self) -> None:
         """Refuse methods that nobody knows, beside what `ExamSettings` refuses.
@@ -42,19 +42,21 @@ class BenchmarkSettings(ExamSettings):
             UserError: the first such method.
         """
         super().__post_init__()
+        fit = [name for name, method in registry().items() if self.base == "tiny" or not method.is_of_tiny]
+        self.methods = self.methods or fit
         for text in self.methods:
             method_named(text)
 
 
 def measure_benchmark(settings: BenchmarkSettings) -> None:
     """Examine every garment by every method, and print the table."""
-    methods = list(dict.fromkeys(method_named(text).with_steps(settings.steps) for text in settings.methods))
+    methods = list(dict.fromkeys(settings.fitted(method_named(text)) for text in settings.methods))
     examiner = Examiner(settings, methods, whole=True)
-    for garments in examiner.examined():
-        records = in_order(examiner.records.rows(garments))
-        write_sheet(examiner, garments[-1], {name: title for name, (title, _) in records.items()})
+    for cases in examiner.examined():
+        records = in_order(examiner.records.rows(cases))
+        write_sheet(examiner, cases[-1], {name: title for name, (title, _) in records.items()})
         rows = [table_row(title, figures) for title, figures in records.values()]
-        measured = {"garments": len(garments), "untouched": untouched(records), "rows": rows}
+        measured = {"garments": len(cases), "untouched": untouched(records), "rows": rows}
         write_figures(settings.output_dir, "benchmark", measured)
     write_table(settings.output_dir, "benchmark", table_lines(measured))
 
@@ -84,7 +86,8 @@ COLUMNS = (
     Column("back_identity", "similarity", ".3f"),
     Column("retrieval", "C found", ".0f", 0.01, " %"),
     Column("text", "D print: errors", ".2f"),
-    Column("leak", "E leak", ".3f"),
+    Column("leak", "E leak: scene", ".3f"),
+    Column("person", "person", ".3f"),
     Column("drift", "class drift", ".3f"),
     Column("seconds", "F seconds", ".0f"),
     Column("memory", "memory", ".2f", 1e9, " GB"),
@@ -115,24 +118,30 @@ def table_row(title: str, figures: Sequence[Mapping[str, Any]]) -> dict[str, Any
 
 
 def untouched(records: Rows) -> dict[str, float]:
-    """What swaps measure where the person is left in the other colourway: the same of every method."""
+    """What swaps measure where the person is left in the other colourway: the same of every method. Empty without
+    swaps."""
     _, figures = next(iter(records.values()))
-    return {name: interval([one[name] for one in figures])[0] for name in ("before_ssim", "before_colour")}
+    names = [name for name in ("before_ssim", "before_colour") if all(name in one for one in figures)]
+    return {name: interval([one[name] for one in figures])[0] for name in names}
 
 
 def table_lines(measured: Mapping[str, Any]) -> Iterator[str]:
     """The table in markdown, each mean with half its 90 % interval, and what belongs to it."""
-    yield f"| method | {' | '.join(column.head for column in COLUMNS)} |"
-    yield "|---" * (1 + len(COLUMNS)) + "|"
-    for row in measured["rows"]:
-        yield f"| {row['method']} | {' | '.join(cell(column, row[column.key]) for column in COLUMNS)} |"
-    before, lettered = measured["untouched"], measured["rows"][0]["text"]["garments"]
+    rows, before = measured["rows"], measured["untouched"]
+    columns = [column for column in COLUMNS if any(row[column.key]["garments"] for row in rows)]
+    yield f"| method | {' | '.join(column.head for column in columns)} |"
+    yield "|---" * (1 + len(columns)) + "|"
+    for row in rows:
+        yield f"| {row['method']} | {' | '.join(cell(column, row[column.key]) for column in columns)} |"
     yield ""
-    yield (
-        f"{measured['garments']} garments, {lettered} with a printed word; \N{PLUS-MINUS SIGN} is half of the 90 % "
-        f"interval over resampled garments. Left as it was, the person of A has SSIM {before['before_ssim']:.3f} and "
-        f"colour {before['before_colour']:.1f}."
+    text = (
+        f"{measured['garments']} garments, {rows[0]['text']['garments']} with a printed word; \N{PLUS-MINUS SIGN} is "
+        "half of the 90 % interval over resampled garments."
     )
+    if before:
+        ssim, colour = before["before_ssim"], before["before_colour"]
+        text += f" Left as it was, the person of A has SSIM {ssim:.3f} and colour {colour:.1f}."
+    yield text
 
 
 def cell(column: Column, figure: Mapping[str, Any]) -> str:
@@ -146,16 +155,16 @@ def cell(column: Column, figure: Mapping[str, Any]) -> str:
     return value + column.words
 
 
-def write_sheet(examiner: Examiner, garment: Garment, titles: Mapping[str, str]) -> None:
+def write_sheet(examiner: Examiner, case: Case, titles: Mapping[str, str]) -> None:
     """The contact sheet of a garment: a row for each method of which there are pictures."""
     from lapel.sheet import contact_sheet
 
-    known = [(title, examiner.pictures(garment, name)) for name, title in titles.items()]
+    known = [(title, examiner.pictures(case, name)) for name, title in titles.items()]
     shown = [(title, pictures) for title, pictures in known if pictures]
     if not shown:
         return
     labels, rows = zip(*shown, strict=True)
-    path = examiner.settings.output_dir / "sheets" / f"{name_of(garment)}.png"
+    path = examiner.settings.output_dir / "sheets" / f"{case.name}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(path) as unfinished:
-        contact_sheet(rows, labels, PICTURES, garment.words()).save(unfinished)
+        contact_sheet(rows, labels, PICTURES, case.words).save(unfinished)

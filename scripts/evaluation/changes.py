@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from lapel.wardrobe import Photograph, photograph, phrase, sample_garment, sampl
 from lapel.wardrobe.vocabulary import PATTERN_SCALES, PRINT_WORDS
 
 if TYPE_CHECKING:
-    from lapel.fidelity import ImageTower
+    from lapel.fidelity import ImageTower, Palette
     from lapel.wardrobe import Garment, Shot
 
 NUISANCES = ("scene", "pose", "light")
@@ -120,7 +120,7 @@ def doses(tower: ImageTower, garment: Garment, seed: int, size: int) -> Iterator
     """(measure, dose, value) of the measures of sets of images, the wrong share of which is the dose."""
     from PIL import Image
 
-    from lapel.fidelity.drift import background, background_leak, class_drift, diversity
+    from lapel.fidelity.drift import background, class_drift, diversity, leak
     from lapel.fidelity.prompt import prompt_margins
     from lapel.fidelity.region import garment_region, without_garment
     from lapel.fidelity.score import prompt_marks
@@ -153,10 +153,38 @@ def doses(tower: ImageTower, garment: Garment, seed: int, size: int) -> Iterator
         assert kept is not None
         yield "prompt kept", dose, float(kept.mean())
         leaks = [
-            background_leak(background(image, photo.mask >= 128), background(other.image, other.mask >= 128), trained)
+            leak(background(image, photo.mask >= 128), background(other.image, other.mask >= 128), trained)
             for image, photo, other in zip(faded, photos, by_base, strict=True)
         ]
         yield "background leak", dose, float(np.mean(leaks))
         wrong = round(dose * len(several))
         yield "class drift", dose, class_drift(tower, several, own[:wrong] + several[wrong:])
         yield "diversity", dose, diversity(tower, several[:1] * wrong + several[wrong:])
+    yield from _person_doses(garment, others, seed, size)
+
+
+def _person_doses(
+    garment: Garment, others: Sequence[Garment], seed: int, size: int
+) -> Iterator[tuple[str, float, float]]:
+    """The garment in a park on others, and on who wore it in the photo for the share that is wrong; the base's images
+    have other garments on others again."""
+    from lapel.fidelity.drift import leak, person
+    from lapel.fidelity.region import garment_region
+
+    def seen(shown: Garment, shot: Shot) -> Palette:
+        image = photograph(shown, shot, size).image
+        return person(image, garment_region(image, shown.kind, "worn"))
+
+    photo = sample_shot(seed + 90, garment, "worn", "grey studio")
+    known = [seen(garment, photo)]
+    asked = [sample_shot(seed + 91 + number, garment, "worn", "park") for number in range(len(others))]
+    by_base = [
+        seen(one, dataclasses.replace(shot, person=shown.person))
+        for one, shot, shown in zip(others, asked, asked[1:] + asked[:1], strict=True)
+    ]
+    apart = [leak(seen(garment, shot), base, known) for shot, base in zip(asked, by_base, strict=True)]
+    alike = [dataclasses.replace(shot, person=photo.person) for shot in asked]
+    same = [leak(seen(garment, shot), base, known) for shot, base in zip(alike, by_base, strict=True)]
+    for dose in DOSES:
+        wrong = round(dose * len(asked))
+        yield "person leak", dose, float(np.mean(same[:wrong] + apart[wrong:]))

@@ -51,11 +51,13 @@ class ChosenSettings(ExamSettings):
 
 def measure_choice(settings: ChosenSettings) -> None:
     """The table of garments: the steps, the score of each, and what the choice gained."""
-    training = Training.of(settings.training).with_steps(settings.steps)
+    trained = settings.fitted(Method("", "", Training.of(settings.training)))
+    training = trained.training
+    assert training is not None
     method = Method(f"choice-{training.name}", f"the choice of {training.text}", training)
     examiner = Examiner(settings, [method], whole=False, take=lambda exam, _: (compare(exam, training), None))
-    for garments in examiner.examined():
-        rows = [{"garment": garment.words(), **examiner.figures(garment, method)} for garment in garments]
+    for cases in examiner.examined():
+        rows = [{"garment": case.words, **examiner.figures(case, method)} for case in cases]
         write_figures(settings.output_dir, "choice", {"garments": rows, **summary(rows)})
     write_table(settings.output_dir, "choice", [HEAD, *map(row_text, rows), "", summary_text(rows)])
 
@@ -70,7 +72,6 @@ def compare(exam: Exam, training: Training) -> dict[str, Any]:
 
     `score` is of the step that was chosen, `last` of the last one.
     """
-    from lapel.fidelity.score import score
     from lapel.training.run_folder import checkpoints
 
     run = exam.trained(training)
@@ -82,7 +83,7 @@ def compare(exam: Exam, training: Training) -> dict[str, Any]:
     for step in sorted(weights):
         put(base, weights[step])
         images = exam.draw(base.pipeline(), f"{card['trigger']} {card['class_word']}", SCENES)
-        scores[step] = score(exam.truth.scene_marks(images), exam.truth.base_marks, len(SCENES)).value
+        scores[step] = exam.truth.score_of(images)[0]
     chosen, last = min(scores), max(scores)
     return {"chosen_step": chosen, "last_step": last, "score": scores[chosen], "last": scores[last]}
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from lapel.base.find import TINY_FOLDER
 from lapel.errors import UserError
+from lapel.files import sha256
 
-PROTOCOL = 1
+if TYPE_CHECKING:
+    from evaluation.methods import Method
+
+PROTOCOL = 2
 """Counts on whenever the same images would measure anything else, for then results that lie on disk are of no use."""
 
 
@@ -22,6 +27,22 @@ class ExamSettings:
     seed: int = 40_000
     """Of the first garment."""
 
+    garment_dir: list[Path] = field(default_factory=list)
+    """Garment folders of anybody's photos to examine, rather than garments of the wardrobe. One photo of each is held
+    out, by which images are measured."""
+
+    base: str = "tiny"
+    """The base that is adapted, as the trainers take it; for garments of the wardrobe it is `tiny`."""
+
+    preset: str = ""
+    """The preset of LoRA trainings on another base, such as sd15-8gb; the trainer's defaults unless given."""
+
+    dreambooth_preset: str = ""
+    """The same of DreamBooth trainings."""
+
+    tower: Path = TINY_FOLDER
+    """A folder with the image tower that measures."""
+
     steps: int | None = None
     """Steps of every training; as many as its preset says where not given."""
 
@@ -34,7 +55,7 @@ class ExamSettings:
     steps_drawn: int = 20
     """Denoising steps of an image."""
 
-    guidance: float = 5.0
+    guidance: float = 4.0
     """Classifier-free guidance."""
 
     gallery: int = 50
@@ -67,11 +88,26 @@ class ExamSettings:
         ]
         if self.steps is not None and self.steps < 1:
             findings.append(f"--steps is {self.steps}; it must be at least 1")
+        if self.base != "tiny" and not self.garment_dir:
+            findings.append(f"--base {self.base}: it does not know drawn garments; give photos by --garment_dir")
         if findings:
             raise UserError(*findings)
+
+    def fitted(self, method: Method) -> Method:
+        """The method with trainings on the base, and of so many steps."""
+        more = [] if self.steps is None else [f"steps={self.steps}"]
+        if self.base != "tiny" and method.training is not None:
+            preset = self.preset if method.training.program == "lora" else self.dreambooth_preset
+            place = Path(self.base)
+            more += [f"config={preset}"] * bool(preset) + [f"base={place.resolve() if place.exists() else place}"]
+        return method.with_settings(*more)
 
     @property
     def identity(self) -> dict[str, Any]:
         """What figures depend on beside garment and method."""
         names = ("images", "swaps", "steps_drawn", "guidance", "gallery", "text")
-        return {"protocol": PROTOCOL, **{name: getattr(self, name) for name in names}}
+        base, tower = self.base, str(self.tower)
+        if base == "tiny":
+            base = sha256(TINY_FOLDER / "unet" / "diffusion_pytorch_model.safetensors")
+        told = {"tower": tower} if self.tower != TINY_FOLDER else {}
+        return {"protocol": PROTOCOL, **{name: getattr(self, name) for name in names}, "base": base, **told}

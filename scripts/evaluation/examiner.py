@@ -13,12 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from filelock import FileLock, Timeout
 
+from evaluation.cases import Case, cases_of
 from evaluation.exam_settings import ExamSettings
 from evaluation.methods import Method
 from evaluation.records import Records
-from evaluation.swap import SIZE
-from evaluation.trials import name_of, sample_garments
-from lapel.base.find import TINY_FOLDER
 from lapel.errors import UserError
 from lapel.files import written_whole
 
@@ -27,7 +25,6 @@ if TYPE_CHECKING:
 
     from evaluation.exam import Drawn, Exam
     from lapel.fidelity import ImageTower
-    from lapel.wardrobe import Garment
 
 PICTURES = ("front, beach", "front, snow", "worn, park", "worn, street", "back", "swap: before", "swapped", "truth")
 """What is kept of the images of a whole exam: the first of each."""
@@ -58,108 +55,108 @@ class Examiner:
         self.settings, self.methods, self.whole = settings, methods, whole
         self.take = take or (lambda exam, method: exam.take(method, whole))
         self.records = Records(settings)
-        self.garments = sample_garments(settings.garments, settings.seed)
+        self.cases = cases_of(settings)
         if settings.text:
-            require_reader(self.garments)
+            require_reader(self.cases)
         self._tower: ImageTower | None = None
         self._exam: Exam | None = None
         self._took: list[float] = []
 
-    def examined(self) -> Iterator[list[Garment]]:
+    def examined(self) -> Iterator[Sequence[Case]]:
         """Take every exam that is not known, and give the garments that are done, whenever these have become more.
 
         Several processes may do so at once, with the same folders: each takes what no other is at.
         """
-        for done, garment in enumerate(self.garments, start=1):
-            while self._open(garment):
+        for done, case in enumerate(self.cases, start=1):
+            while self._open(case):
                 if not self._take_one():
                     time.sleep(_WAIT)
-            yield self.garments[:done]
+            yield self.cases[:done]
 
-    def figures(self, garment: Garment, method: Method) -> dict[str, Any]:
+    def figures(self, case: Case, method: Method) -> dict[str, Any]:
         """The figures of an exam that was taken."""
-        known = self.records.read(garment, method, self.whole)
-        assert known is not None, f"{method.name} was not examined on {garment.words()}"
+        known = self.records.read(case, method, self.whole)
+        assert known is not None, f"{method.name} was not examined on {case.words}"
         return known
 
-    def _open(self, garment: Garment) -> list[Method]:
+    def _open(self, case: Case) -> list[Method]:
         """The methods whose figures are not known."""
-        return [one for one in self.methods if self.records.read(garment, one, self.whole) is None]
+        return [one for one in self.methods if self.records.read(case, one, self.whole) is None]
 
     def _take_one(self) -> bool:
         """Take the first exam that is neither known nor with another process; whether there was any."""
-        return any(self._take_free(garment, method) for garment in self.garments for method in self._open(garment))
+        return any(self._take_free(case, method) for case in self.cases for method in self._open(case))
 
-    def _take_free(self, garment: Garment, method: Method) -> bool:
-        lock = self.settings.trials_dir / name_of(garment) / f"{method.name}.lock"
+    def _take_free(self, case: Case, method: Method) -> bool:
+        lock = self.settings.trials_dir / case.name / f"{method.name}.lock"
         lock.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(Timeout), FileLock(lock, blocking=False):
-            if method in self._open(garment):
-                self._take(garment, method)
+            if method in self._open(case):
+                self._take(case, method)
                 return True
         return False
 
-    def _take(self, garment: Garment, method: Method) -> None:
+    def _take(self, case: Case, method: Method) -> None:
         start = time.perf_counter()
-        figures, drawn = self.take(self.exam(garment), method)
-        self.records.keep(garment, method, self.whole, figures)
+        figures, drawn = self.take(self.exam(case), method)
+        self.records.keep(case, method, self.whole, figures)
         if drawn is not None and self.whole:
-            self._keep_pictures(garment, method, drawn)
+            self._keep_pictures(case, method, drawn)
         self._took.append(time.perf_counter() - start)
-        self._tell(garment, method, figures)
+        self._tell(case, method, figures)
 
-    def exam(self, garment: Garment) -> Exam:
+    def exam(self, case: Case) -> Exam:
         """The exam of a garment; of the last one asked for it stays in memory."""
         from evaluation.exam import Exam
         from lapel.fidelity import ImageTower
 
-        self._tower = self._tower or ImageTower(TINY_FOLDER)
-        if self._exam is None or self._exam.garment != garment:
-            self._exam = Exam(garment, self.settings, self._tower)
+        self._tower = self._tower or ImageTower(self.settings.tower)
+        if self._exam is None or self._exam.case is not case:
+            self._exam = Exam(case, self.settings, self._tower)
         return self._exam
 
-    def pictures(self, garment: Garment, name: str) -> list[Image.Image]:
+    def pictures(self, case: Case, name: str) -> list[Image.Image]:
         """`PICTURES` of a garment by the method of that name; none where no exam of it left them here."""
         from PIL import Image
 
-        path = self._picture_file(garment, name)
+        path = self._picture_file(case, name)
         if not path.is_file():
             return []
         with Image.open(path) as strip:
-            places = range(0, strip.width, SIZE)
-            return [strip.convert("RGB").crop((left, 0, left + SIZE, SIZE)) for left in places]
+            side = strip.height
+            places = range(0, strip.width, side)
+            return [strip.convert("RGB").crop((left, 0, left + side, side)) for left in places]
 
-    def _keep_pictures(self, garment: Garment, method: Method, drawn: Drawn) -> None:
+    def _keep_pictures(self, case: Case, method: Method, drawn: Drawn) -> None:
         from PIL import Image
 
-        swap, each = self.exam(garment).truth.swaps[0], self.settings.images
-        shown = [*drawn.scenes[::each], drawn.back[0], swap.before, drawn.swaps[0][0], swap.truth]
-        path = self._picture_file(garment, method.name)
+        shown = [*drawn.scenes[:: self.settings.images], *drawn.back[:1]]
+        for swap, painted in list(zip(self.exam(case).truth.swaps, drawn.swaps, strict=True))[:1]:
+            shown += [Image.fromarray(swap.before), painted[0], Image.fromarray(swap.truth)]
+        path = self._picture_file(case, method.name)
         path.parent.mkdir(parents=True, exist_ok=True)
         with written_whole(path) as unfinished:
             Image.fromarray(np.concatenate([np.asarray(picture) for picture in shown], axis=1)).save(unfinished)
 
-    def _picture_file(self, garment: Garment, name: str) -> Path:
-        return self.settings.trials_dir / "pictures" / name_of(garment) / f"{name}.png"
+    def _picture_file(self, case: Case, name: str) -> Path:
+        return self.settings.trials_dir / "pictures" / case.name / f"{name}.png"
 
-    def _tell(self, garment: Garment, method: Method, figures: dict[str, Any]) -> None:
+    def _tell(self, case: Case, method: Method, figures: dict[str, Any]) -> None:
         """A line on how it came out, and the time left: that of the exams so far, for each one that is not known."""
-        left = sum(self.records.read(other, one, self.whole) is None for other in self.garments for one in self.methods)
+        left = sum(self.records.read(other, one, self.whole) is None for other in self.cases for one in self.methods)
         minutes = round(left * sum(self._took) / len(self._took) / 60)
-        number = self.garments.index(garment) + 1
-        where = f"garment {number} of {len(self.garments)}, {garment.words()}, {method.title}"
-        line = f"{where}: score {figures['score']:.3f}; about {minutes // 60}:{minutes % 60:02d} h left"
-        print(line, file=sys.stderr, flush=True)
+        number = self.cases.index(case) + 1
+        where = f"garment {number} of {len(self.cases)}, {case.words}, {method.title}"
+        score = f"score {figures['score']:.3f}" if "score" in figures else "measured"
+        print(f"{where}: {score}; about {minutes // 60}:{minutes % 60:02d} h left", file=sys.stderr, flush=True)
 
 
-def require_reader(garments: Sequence[Garment]) -> None:
+def require_reader(cases: Sequence[Case]) -> None:
     """Refuse to begin what would end, hours later, at the first garment with a printed word.
 
     Raises:
         UserError: a garment has one, and the extra that reads it is not installed.
     """
-    from lapel.wardrobe.vocabulary import PRINT_WORDS
-
     there = all(importlib.util.find_spec(name) for name in ("rapidocr_onnxruntime", "rapidfuzz"))
-    if not there and any(garment.print in PRINT_WORDS for garment in garments):
+    if not there and any(case.printed for case in cases):
         raise UserError('reading prints takes an extra: pip install "lapel[ocr]", or give --text false')

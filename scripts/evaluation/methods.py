@@ -14,10 +14,12 @@ from evaluation.tuning import costs
 from lapel.base.find import encoder_file
 from lapel.errors import UserError
 from lapel.files import sha256
+from lapel.photos import PhotoSettings
+from lapel.photos.folder import list_garment
 
 if TYPE_CHECKING:
+    from evaluation.cases import Case
     from lapel.generation import GarmentPhotos
-    from lapel.wardrobe import Garment
 
 
 @dataclass(frozen=True)
@@ -34,12 +36,18 @@ class Method:
     is_real: bool = False
     """Real photos, which a perfect method would equal."""
 
-    def with_steps(self, steps: int | None) -> Method:
-        """The same with shorter or longer trainings; None leaves the presets'."""
-        if self.training is None or steps is None:
+    def with_settings(self, *settings: str) -> Method:
+        """The same with other trainings, where it trains: see `Training.with_settings`."""
+        if self.training is None or not settings:
             return self
-        training = self.training.with_steps(steps)
+        training = self.training.with_settings(*settings)
         return Method(training.name, self.title, training)
+
+    @property
+    def is_of_tiny(self) -> bool:
+        """Whether it takes the garment encoder that lapel ships, which is one for `tiny`."""
+        begins = self.training is not None and "start_from_encoder=tiny" in self.training.settings
+        return begins or self.encoder == Path("tiny")
 
     @property
     def identity(self) -> dict[str, str]:
@@ -118,33 +126,31 @@ class Worn:
         return GarmentPhotos(self.photos.nothing.expand_as(self.photos.features), self.photos.nothing)
 
 
-TINY: Mapping[str, Any] = {"base": "tiny"}
-"""The card of what has none."""
-
-
-def wear(method: Method, garment: Garment, garment_dir: Path, run: Path | None) -> Worn:
+def wear(method: Method, case: Case, garment_dir: Path, run: Path | None, base: str) -> Worn:
     """The pipeline of a method for one garment.
 
     Args:
         garment_dir: the garment's photos.
         run: of the method's training, where it has one.
+        base: that of methods which train nothing.
     """
     if run is not None:
         card = card_of(run)
         pipeline, started = load_pipeline(card, run), card.get("encoder")
         photos = None
         if started:
-            photos = _show(pipeline, Path(started["name"]), garment_dir / started["photo"], garment.kind)
+            photo = garment_dir / started["photo"]
+            photos = _show(pipeline, card["base"], Path(started["name"]), photo, case.class_word)
         return Worn(pipeline, f"{card['trigger']} {card['class_word']}", photos, costs(run, card))
-    pipeline = load_pipeline(TINY, None)
+    pipeline = load_pipeline({"base": base}, None)
     if method.encoder is None:
-        return Worn(pipeline, garment.words())
-    first = min(garment_dir.glob("*.jpg"))
-    photos = _show(pipeline, method.encoder, first, garment.kind)
-    return Worn(pipeline, garment.kind, photos, {"bytes": encoder_file(method.encoder).stat().st_size})
+        return Worn(pipeline, case.words)
+    first = list_garment(PhotoSettings(garment_dir=garment_dir)).photos[0].path
+    photos = _show(pipeline, base, method.encoder, first, case.class_word)
+    return Worn(pipeline, case.class_word, photos, {"bytes": encoder_file(method.encoder).stat().st_size})
 
 
-def _show(pipeline: Any, encoder: Path, photo: Path, class_word: str) -> GarmentPhotos:
+def _show(pipeline: Any, base: str, encoder: Path, photo: Path, class_word: str) -> GarmentPhotos:
     """Put an encoder into the pipeline, and give what it sees in the photo."""
     from lapel.adapters.ip_adapter import read_encoder, wear_encoder
     from lapel.base.image_tower import load_tower
@@ -153,7 +159,7 @@ def _show(pipeline: Any, encoder: Path, photo: Path, class_word: str) -> Garment
     from lapel.generation.shown import see_photos
 
     file = read_encoder(encoder)
-    tower = load_tower(file.metadata.get("lapel_image_tower"), load_base(BaseSettings(base=TINY["base"])))
+    tower = load_tower(file.metadata.get("lapel_image_tower"), load_base(BaseSettings(base=base)))
     photos = see_photos(tower, [photo], file.form == "plus", class_word)
     wear_encoder(pipeline, file, 1.0)
     return photos

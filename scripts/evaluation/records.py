@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -11,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from evaluation.exam_settings import ExamSettings
 from evaluation.methods import Method
-from evaluation.trials import Training, name_of
-from lapel.base.find import TINY_FOLDER
+from evaluation.trials import Training
 from lapel.errors import UserError
-from lapel.files import sha256, written_whole
+from lapel.files import written_whole
 
 if TYPE_CHECKING:
-    from lapel.wardrobe import Garment
+    from evaluation.cases import Case
 
 
 class Records:
@@ -25,45 +23,44 @@ class Records:
 
     def __init__(self, settings: ExamSettings) -> None:
         self.folder = settings.results_dir
-        base = sha256(TINY_FOLDER / "unet" / "diffusion_pytorch_model.safetensors")
-        self.exam = {**settings.identity, "base": base}
+        self.exam = settings.identity
 
-    def read(self, garment: Garment, method: Method, whole: bool) -> dict[str, Any] | None:
+    def read(self, case: Case, method: Method, whole: bool) -> dict[str, Any] | None:
         """The figures of a garment by a method, where they are known; with `whole`, those of the whole exam."""
-        record = self._read(self._file(garment, method.name), garment)
+        record = self._read(self._file(case, method.name), case)
         if record is None or record["method"] != method.identity or record["whole"] < whole:
             return None
         current = method.training is None or self._is_of(record, method.training)
         return dict(record["figures"]) if current else None
 
-    def keep(self, garment: Garment, method: Method, whole: bool, figures: dict[str, Any]) -> None:
+    def keep(self, case: Case, method: Method, whole: bool, figures: dict[str, Any]) -> None:
         """Write them down."""
         record = {
             "title": method.title,
-            "garment": dataclasses.asdict(garment),
+            "garment": case.identity,
             "exam": self.exam,
             "method": method.identity,
             "settings": None if method.training is None else self._keep_settings(method.training),
             "whole": whole,
             "figures": {name: _rounded(value) for name, value in figures.items()},
         }
-        path = self._file(garment, method.name)
+        path = self._file(case, method.name)
         path.parent.mkdir(parents=True, exist_ok=True)
         with written_whole(path) as unfinished:
             unfinished.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
-    def rows(self, garments: Sequence[Garment]) -> dict[str, tuple[str, list[dict[str, Any]]]]:
+    def rows(self, cases: Sequence[Case]) -> dict[str, tuple[str, list[dict[str, Any]]]]:
         """By name, the title and the figures, garment by garment, of every method that was wholly examined on all."""
         found = {}
-        for path in sorted(self._file(garments[0], "").parent.glob("*.json")):
-            records = [self._read(self._file(garment, path.stem), garment) for garment in garments]
+        for path in sorted(self._file(cases[0], "").parent.glob("*.json")):
+            records = [self._read(self._file(case, path.stem), case) for case in cases]
             known = [record for record in records if record and record["whole"] and self._is_current(record)]
-            if len(known) == len(garments):
+            if len(known) == len(cases):
                 found[path.stem] = (known[0]["title"], [record["figures"] for record in known])
         return found
 
-    def _file(self, garment: Garment, name: str) -> Path:
-        return self.folder / name_of(garment) / f"{name}.json"
+    def _file(self, case: Case, name: str) -> Path:
+        return self.folder / case.name / f"{name}.json"
 
     def _keep_settings(self, training: Training) -> str:
         """Write the settings of a training down, in one file for all of its results, and return what names it."""
@@ -89,12 +86,12 @@ class Records:
     def _settings_file(self, name: str) -> Path:
         return self.folder / "trainings" / f"{name}.json"
 
-    def _read(self, path: Path, garment: Garment) -> dict[str, Any] | None:
+    def _read(self, path: Path, case: Case) -> dict[str, Any] | None:
         if not path.is_file():
             return None
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
-            same = record["garment"] == json.loads(json.dumps(dataclasses.asdict(garment)))
+            same = record["garment"] == case.identity
             return record if same and record["exam"] == self.exam else None
         except (ValueError, KeyError, TypeError):
             raise UserError(f"{path}: cannot be read; remove it, and it is measured again") from None

@@ -56,17 +56,17 @@ class SweepSettings(ExamSettings):
         distinct = list(dict.fromkeys(trainings))
         titles = [DEFAULT, *(", ".join(training.settings) for training in distinct[1:])]
         pairs = zip(distinct, titles, strict=True)
-        return [Method(one.name, title, one).with_steps(self.steps) for one, title in pairs]
+        return [self.fitted(Method(one.name, title, one)) for one, title in pairs]
 
 
 def measure_sweep(settings: SweepSettings) -> None:
     """Train and draw every garment with every setting, and print the table of scores and their differences."""
     methods = settings.methods()
     examiner = Examiner(settings, methods, whole=False)
-    for garments in examiner.examined():
-        figures = {method.title: [examiner.figures(garment, method) for garment in garments] for method in methods}
+    for cases in examiner.examined():
+        figures = {method.title: [examiner.figures(case, method) for case in cases] for method in methods}
         rows = [table_row(title, figures[title], figures[DEFAULT]) for title in figures]
-        write_figures(settings.output_dir, "sweep", {"garments": len(garments), "rows": rows, "figures": figures})
+        write_figures(settings.output_dir, "sweep", {"garments": len(cases), "rows": rows, "figures": figures})
     write_table(settings.output_dir, "sweep", [HEAD, *map(row_text, rows)])
 
 

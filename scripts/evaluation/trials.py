@@ -89,11 +89,11 @@ class Training:
         """As `of` reads it."""
         return f"{self.program}:{','.join(self.settings)}" if self.settings else self.program
 
-    def with_steps(self, steps: int | None) -> Training:
-        """The same in so many steps, unless its own settings say how many; None leaves the preset's."""
-        if steps is None or any(part.startswith("steps=") for part in self.settings):
-            return self
-        return Training.of(f"{self.program}:{','.join((*self.settings, f'steps={steps}'))}")
+    def with_settings(self, *settings: str) -> Training:
+        """The same with further settings, `name=value`; its own win."""
+        own = {part.partition("=")[0] for part in self.settings}
+        more = [part for part in settings if part.partition("=")[0] not in own]
+        return Training.of(f"{self.program}:{','.join((*self.settings, *more))}") if more else self
 
     @property
     def name(self) -> str:

@@ -12,7 +12,7 @@ from PIL import Image
 from lapel.base.find import TINY_FOLDER
 from lapel.errors import UserError
 from lapel.fidelity import ImageTower
-from lapel.fidelity.drift import background, background_leak, class_drift, diversity
+from lapel.fidelity.drift import background, class_drift, diversity, leak, person
 from lapel.fidelity.gallery import retrieval_rank, wardrobe_gallery
 from lapel.fidelity.lettering import TextReader, character_error_rate
 from lapel.fidelity.prompt import prompt_margins
@@ -54,9 +54,29 @@ def test_a_background_leaks_by_as_much_of_it_as_there_is() -> None:
 
     asked, trained, between = ((v,) * 3 for v in (230, 60, 145))
     base, photo = background(on(asked), region), background(on(trained), region)
-    assert background_leak(base, base, [photo]) == 0
-    assert background_leak(photo, base, [photo]) == pytest.approx(1, abs=1e-3)
-    assert 0.3 < background_leak(background(on(between), region), base, [photo]) < 0.7
+    assert leak(base, base, [photo]) == 0
+    assert leak(photo, base, [photo]) == pytest.approx(1, abs=1e-3)
+    assert 0.3 < leak(background(on(between), region), base, [photo]) < 0.7
+
+
+def test_the_photographed_person_is_told_from_the_scene_and_from_another() -> None:
+    region = np.zeros((96, 96), bool)
+    region[30:60, 32:64] = True
+    skin, hair, park, street = (224, 172, 130), (60, 30, 20), (70, 150, 60), (120, 120, 130)
+
+    def worn(head: tuple[int, int, int], legs: tuple[int, int, int], scene: tuple[int, int, int]) -> np.ndarray:
+        image = np.full((96, 96, 3), scene, np.uint8)
+        image[10:30, 42:54], image[60:96, 40:56] = head, legs
+        image[region] = (208, 32, 38)
+        return image
+
+    photo = person(worn(skin, hair, street), region)
+    assert len(photo.lab) == 2
+    base = person(worn((90, 60, 40), (30, 60, 200), park), region)
+    assert leak(person(worn(skin, hair, park), region), base, [photo]) == pytest.approx(1, abs=1e-3)
+    assert leak(person(worn((90, 60, 40), (30, 60, 200), street), region), base, [photo]) == 0
+    alone = np.full((96, 96, 3), park, np.uint8)
+    assert person(alone, region).lab == pytest.approx(background(alone, region).lab, abs=0.1)
 
 
 def test_drift_and_diversity_of_known_sets(tower: ImageTower) -> None:

@@ -21,13 +21,16 @@ from lapel.base.settings import BaseSettings
 from lapel.errors import UserError
 from lapel.fidelity import ImageTower
 from lapel.fidelity.likeness import difference_outside
-from lapel.wardrobe import KINDS, split_of
+from lapel.photos import PhotoSettings
+from lapel.photos.folder import list_garment
+from lapel.wardrobe import KINDS, photograph, sample_garment, sample_shot, split_of
 from lapel.wardrobe.vocabulary import PRINT_WORDS
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
 from evaluation import planned, trials
 from evaluation.benchmark import COLUMNS, BenchmarkSettings, cell, in_order, measure_benchmark, table_lines, table_row
+from evaluation.cases import DrawnCase, PhotoCase
 from evaluation.examiner import Examiner
 from evaluation.methods import Method, method_named, registry
 from evaluation.records import Records
@@ -57,13 +60,13 @@ def test_a_training_is_the_same_however_the_preset_is_spelt() -> None:
     preset = yaml.safe_load((trials.ROOT / "configs" / "tiny.yaml").read_text(encoding="utf-8"))
     plain = Training.of("lora")
     assert Training.of(f"lora:rank={preset['rank']},steps={preset['steps']},outside_weight=0.3") == plain
-    assert plain.with_steps(preset["steps"]) == plain.with_steps(None) == plain
+    assert plain.with_settings(f"steps={preset['steps']}") == plain.with_settings() == plain
     other = Training.of("lora:rank=3,blocks=unet text_encoder,cache_text=false")
     flags = ["--rank", "3", "--blocks", "unet", "text_encoder", "--cache_text", "false"]
     assert other.command == [*plain.command, *flags]
-    assert other.with_steps(7).command[-2:] == ["--steps", "7"]
-    assert Training.of("lora:steps=9").with_steps(7) == Training.of("lora:steps=9")
-    assert len({training.name for training in (plain, other, other.with_steps(7))}) == 3
+    assert other.with_settings("steps=7").command[-2:] == ["--steps", "7"]
+    assert Training.of("lora:steps=9").with_settings("steps=7") == Training.of("lora:steps=9")
+    assert len({training.name for training in (plain, other, other.with_settings("steps=7"))}) == 3
 
 
 def test_methods_that_nobody_knows_are_refused(tmp_path: Path) -> None:
@@ -176,7 +179,10 @@ def test_an_interval_is_of_means_over_garments() -> None:
 
 
 def test_a_row_is_of_the_garments_that_have_a_figure() -> None:
-    figures = [{"swap_outside": 0, "text": None, "score": 0.25}, {"swap_outside": 3, "text": 0.5, "score": 0.75}]
+    figures: list[dict[str, Any]] = [
+        {"swap_outside": 0, "text": None, "score": 0.25},
+        {"swap_outside": 3, "text": 0.5, "score": 0.75},
+    ]
     row = table_row("LoRA", figures)
     assert row["text"] == {"value": 0.5, "low": 0.5, "high": 0.5, "garments": 1}
     assert row["score"]["value"] == 0.5
@@ -201,7 +207,7 @@ def test_rows_come_in_the_order_of_the_registry_with_new_methods_before_the_real
 
 
 def test_what_is_known_is_read_back_unless_it_was_made_otherwise(tmp_path: Path) -> None:
-    settings, (one, other) = settings_of(tmp_path), sample_garments(2, 40_000)
+    settings, (one, other) = settings_of(tmp_path), map(DrawnCase, sample_garments(2, 40_000))
     records, lora = Records(settings), method_named("lora")
     assert records.read(one, lora, whole=False) is None
     records.keep(one, lora, False, {"score": 1 / 3})
@@ -252,10 +258,10 @@ def test_what_another_process_is_at_is_left_to_it(tmp_path: Path, monkeypatch: p
         return {"score": 0.5}, None
 
     def end_the_other(_: float) -> None:
-        Records(settings).keep(examiner.garments[0], methods[0], False, {"score": 0.75})
+        Records(settings).keep(examiner.cases[0], methods[0], False, {"score": 0.75})
         other.release()
 
-    monkeypatch.setattr(Examiner, "exam", lambda _, garment: garment.kind)
+    monkeypatch.setattr(Examiner, "exam", lambda _, case: case.class_word)
     monkeypatch.setattr("evaluation.examiner.time.sleep", end_the_other)
     lock.parent.mkdir(parents=True)
     other = FileLock(lock)
@@ -263,15 +269,15 @@ def test_what_another_process_is_at_is_left_to_it(tmp_path: Path, monkeypatch: p
     examiner = Examiner(settings, methods, whole=False, take=take)
     assert [len(done) for done in examiner.examined()] == [1, 2]
     assert taken == [("dress", "encoder"), ("t-shirt", "base"), ("t-shirt", "encoder")]
-    assert examiner.figures(examiner.garments[0], methods[0]) == {"score": 0.75}
+    assert examiner.figures(examiner.cases[0], methods[0]) == {"score": 0.75}
 
 
 def test_a_missing_reader_is_told_before_anything_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda *_: None)
     with pytest.raises(UserError, match="--text false"):
         Examiner(settings_of(tmp_path, garments=2, text=True), [], whole=True)
-    assert Examiner(settings_of(tmp_path, garments=1, text=True), [], whole=True).garments
-    assert Examiner(settings_of(tmp_path, garments=2), [], whole=True).garments
+    assert Examiner(settings_of(tmp_path, garments=1, text=True), [], whole=True).cases
+    assert Examiner(settings_of(tmp_path, garments=2), [], whole=True).cases
 
 
 @pytest.mark.slow
@@ -294,7 +300,74 @@ def test_every_method_is_trained_worn_and_told_of(root: Path, tmp_path: Path) ->
 
 def test_shorter_trainings_are_other_methods() -> None:
     lora = registry()["lora-16"]
-    shorter = lora.with_steps(3)
+    shorter = lora.with_settings("steps=3")
     assert shorter.name != lora.name
     assert shorter.title == lora.title
-    assert Method("base", "base").with_steps(3) == Method("base", "base")
+    assert Method("base", "base").with_settings("steps=3") == Method("base", "base")
+
+
+def photo_folder(folder: Path, seed: int) -> Path:
+    """A garment folder as anybody has it: photos by any names, of which a feed tells the views, one with a caption."""
+    folder.mkdir()
+    garment, lines = sample_garment(seed, "held_out"), []
+    for number, view in enumerate(("front", "worn", "front", "back", "worn")):
+        name = f"IMG_{number}.png"
+        Image.fromarray(photograph(garment, sample_shot(number, garment, view, "grey studio"), 192).image).save(
+            folder / name
+        )
+        lines.append(json.dumps({"file_name": name, "view": view, "class_word": garment.kind, "colour": "moss"}))
+    (folder / "metadata.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    (folder / "IMG_0.txt").write_text("a thing on a table", encoding="utf-8")
+    return folder
+
+
+def test_one_of_anybodys_photos_is_held_out_and_the_others_keep_what_is_known_of_them(tmp_path: Path) -> None:
+    case = PhotoCase(photo_folder(tmp_path / "mine", 7), tmp_path / "cache")
+    learned = case.photos(tmp_path / "photos")
+    held, rows = case.spare, case.learned
+    assert held["view"] in ("front", "worn")
+    assert held["file"] not in [row["file"] for row in rows]
+    assert len(rows) == 4
+    listing = list_garment(PhotoSettings(garment_dir=learned))
+    assert [photo.view for photo in listing.photos] == [row["view"] for row in rows]
+    assert (listing.class_word, listing.colour) == (case.class_word, "moss")
+    assert listing.photos[0].written == "a thing on a table"
+    contents = {path.read_bytes() for path in learned.glob("*.png")}
+    assert (tmp_path / "mine" / held["file"]).read_bytes() not in contents
+    assert len(contents) == 4
+    before = (learned / ".whole").stat().st_mtime_ns
+    assert case.photos(tmp_path / "photos") == learned
+    assert (learned / ".whole").stat().st_mtime_ns == before
+    (tmp_path / "mine" / "IMG_4.png").unlink()
+    with pytest.raises(UserError, match=r"names IMG_4\.png"):
+        PhotoCase(tmp_path / "mine", tmp_path / "cache")
+
+
+def test_anybodys_photos_are_examined_without_what_only_the_wardrobe_knows(tmp_path: Path) -> None:
+    folders = [photo_folder(tmp_path / f"garment-{seed}", seed) for seed in (7, 8)]
+    measure_benchmark(settings_of(tmp_path, garment_dir=folders, methods=["base", "oracle"]))
+    measured = json.loads((tmp_path / "output_dir" / "benchmark.json").read_text(encoding="utf-8"))
+    base, real = measured["rows"]
+    for column in ("score", "colour", "scene", "retrieval", "leak", "person"):
+        assert base[column]["garments"] == 2, column
+    for column in ("swap_ssim", "back_colour", "text"):
+        assert base[column]["value"] is None, column
+    assert real["colour"]["value"] < base["colour"]["value"]
+    assert real["score"]["value"] is None
+    sheets = list((tmp_path / "output_dir" / "sheets").iterdir())
+    assert len(sheets) == 2
+
+
+def test_photos_that_cannot_be_examined_are_told_at_once(tmp_path: Path) -> None:
+    one = photo_folder(tmp_path / "one", 7)
+    (tmp_path / "other").mkdir()
+    with pytest.raises(UserError) as told:
+        Examiner(settings_of(tmp_path, garment_dir=[tmp_path / "other", one, one]), [], whole=True)
+    assert len(told.value.lines) == 2
+    with pytest.raises(UserError, match="give photos by --garment_dir"):
+        settings_of(tmp_path, base="somebody/else")
+    settings = settings_of(tmp_path, base="somebody/else", garment_dir=[one], preset="sd15-8gb", steps=3)
+    assert "encoder" not in settings.methods
+    training = settings.fitted(method_named("lora-4")).training
+    assert training is not None
+    assert training.text == "lora:rank=4,steps=3,config=sd15-8gb,base=somebody/else"
