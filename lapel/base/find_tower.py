@@ -7,7 +7,7 @@ from pathlib import Path
 from lapel.base.find import TINY_FOLDER, place_of
 from lapel.errors import UserError
 
-TOWERS = "`tiny`, a hub id (name/model; of open_clip's hf-hub:name/model), or a folder of a model or base"
+TOWERS = "`tiny`, a hub id (name/model, or open_clip's as hf-hub:name/model), or the folder of a model or base"
 """What a flag that names a tower takes."""
 
 _HUB = "hf-hub:"

@@ -117,7 +117,7 @@ def loading(name: str, flag: str) -> Iterator[None]:
         raise
     except Exception as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        reason = textwrap.shorten(first, 160, placeholder=" ...").rstrip(".")
+        reason = textwrap.shorten(first.rstrip("."), 160, placeholder=" ...")
         raise UserError(f"{name}: cannot be loaded as an image tower ({reason}); {flag} takes {TOWERS}") from error
 
 

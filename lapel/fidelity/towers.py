@@ -64,13 +64,12 @@ def load_tower_model(name: str, device: str, flag: str) -> TowerModel:
         source = open_clip_source(place)
         if source is not None:
             return _open_clip(source, device)
-        if isinstance(place, Path) and not (place / "config.json").is_file():
+        if isinstance(place, Path) and (place / "image_encoder").is_dir():
             return _of_base(place, device)
         return _transformers(place, device)
 
 
 def _of_base(folder: Path, device: str) -> TowerModel:
-    import torch
     from safetensors.torch import load_file
     from transformers import CLIPImageProcessor, CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection
 
@@ -79,8 +78,7 @@ def _of_base(folder: Path, device: str) -> TowerModel:
     if not has_tower(folder):
         raise UserError(f"{folder}: no pair of towers (it takes image_encoder/ and text_projection.safetensors)")
     vision = load_whole(CLIPVisionModelWithProjection, folder / "image_encoder").to(device)
-    text: Any = CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32)
-    text = text.to(device).eval()
+    text = load_whole(CLIPTextModel, folder / "text_encoder").to(device)
     tensors = load_file(folder / "text_projection.safetensors", device=device)
     projection = tensors["text_projection.weight"].float()
     tokens = _tokens(CLIPTokenizer.from_pretrained(folder / "tokenizer"), text.config.max_position_embeddings, device)
@@ -144,7 +142,11 @@ def _open_clip(source: str, device: str) -> TowerModel:
 
 def _prepare(processor: Any) -> Prepare:
     """As transformers' processor does, but that what is cut off is never more than lies outside the centre square."""
-    how = {"size": {"shortest_edge": processor.crop_size["height"]}} if processor.do_center_crop else {}
+    how = (
+        {"size": {"shortest_edge": processor.crop_size["height"]}}
+        if getattr(processor, "do_center_crop", False)
+        else {}
+    )
 
     def prepare(images: Sequence[Image.Image]) -> Tensor:
         pixels: Tensor = processor(images=list(images), return_tensors="pt", **how)["pixel_values"]

@@ -113,7 +113,7 @@ class Evaluation:
 def measures(tower: ImageTower | None) -> str:
     """What is measured of samples with this tower, in words."""
     if tower is None:
-        return f"colour and structure (no image tower; {USUAL} tells identity and reads prompts)"
+        return f"colour and structure (no image tower; name one, such as {USUAL})"
     if not tower.reads:
         return f"colour, structure and identity ({tower.name} reads no prompts)"
     return "colour, structure, identity and prompt"
@@ -155,7 +155,7 @@ def evaluation_of(
     run, choice = settings.run, settings.choice
     samples = Samples(folder.samples, run, garment, settings.photos.resolution or base.resolution, shown)
     judge, oracle = None, None
-    if judging and _measures(settings):
+    if judging and _is_measured(settings):
         spare = spare_photo(garment, choice)
         judge = Judge(_references(garment, spare), garment.class_word, tower)
         oracle = partial(oracle_marks, garment.photos, spare, garment.class_word, tower)
@@ -193,17 +193,17 @@ def judging_tower(settings: GarmentSettings, device: torch.device) -> ImageTower
     Raises:
         UserError: the one that is named cannot be loaded.
     """
-    if not _measures(settings):
+    if not _is_measured(settings):
         return None
     if settings.choice.tower is not None:
-        # A large one would take gigabytes that no plan knows of from the budget of the device.
+        # On the device it would take from the budget what no plan knows of, gigabytes where it is large.
         return ImageTower(settings.choice.tower, "cpu")
     place = base_place(settings.base)
     folder = part_folder(place, "image_encoder").parent if isinstance(place, Path) else None
     return ImageTower(folder, str(device)) if folder is not None and has_tower(folder) else None
 
 
-def _measures(settings: GarmentSettings) -> bool:
+def _is_measured(settings: GarmentSettings) -> bool:
     return settings.choice.keep == "best" and bool(settings.run.sample_every and settings.run.sample_prompts)
 
 

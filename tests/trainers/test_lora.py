@@ -229,7 +229,7 @@ def test_scores_are_logged_and_the_exported_step_is_the_chosen_one(finished: tup
     # The photos are of one red dress, and what was learned in six steps is not yet.
     assert card["oracle_scores"]["fidelity"] > 0.9 > card["scores"]["fidelity"]
     assert f"exported: step {card['kept_step']}" in out
-    assert "colour and structure (no image tower; --tower " in out
+    assert "colour and structure (no image tower; name one, such as --tower " in out
     beside = json.loads((folder / "red-dress.json").read_text(encoding="utf-8"))
     assert beside["preferred weight"] == card["weight"]
     checkpoint = load_file(folder / "checkpoints" / f"step-{card['kept_step']:06d}" / "adapter.safetensors")
