@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from lapel.adapters.find import check_worn
 from lapel.adapters.tuning_settings import TuningSettings
+from lapel.base.find_tower import check_tower
 from lapel.base.settings import BaseSettings
 from lapel.errors import run_program
 from lapel.files import require_writable
@@ -64,6 +65,7 @@ def main() -> None:
     settings = Settings(*read_settings(__doc__ or "", *CLASSES, argv=argv))
     settings.require_sound()
     check_worn(settings.base)
+    check_tower(settings.choice.tower, "--tower")
     listing = check_garment_dir(settings.photos)
     settings.photos.trigger = settings.inversion.trigger(listing.trigger, DEFAULT_TRIGGER, listing.name)
     folder = RunFolder(settings.run.output_dir or Path("runs") / f"{listing.name}-dreambooth")
@@ -118,7 +120,7 @@ def prepare(
     from lapel.training.average import Average
     from lapel.training.checkpoint import trained_weights
     from lapel.training.encoding import cache_folder, content_name
-    from lapel.training.evaluation import evaluation_of
+    from lapel.training.evaluation import evaluation_of, judging_tower
     from lapel.training.fused import trainable_of
     from lapel.training.intake import take_in
     from lapel.training.loop import make_lesson
@@ -128,6 +130,8 @@ def prepare(
 
     objective = Objective(base.scheduler, settings.objective).to(base.device)
     cache_dir, tuning = cache_folder(settings.run.cache_dir), settings.tuning
+    judging = accelerator.is_main_process
+    tower = judging_tower(settings, base.device) if judging else None
     seen = take_in(settings, base, objective, accelerator, folder, clock, cache_dir)
     prior = prepare_prior(settings, base, seen, accelerator, cache_dir)
     groups, rates = tune(base, settings.optimizer.learning_rate, tuning.text_encoder_learning_rate)
@@ -139,8 +143,8 @@ def prepare(
     average = None
     if tuning.ema_decay is not None:
         average = Average(trainable.pieces, tuning.ema_decay, tuning.ema_in_system_memory)
-    judging = accelerator.is_main_process
-    evaluation = evaluation_of(settings, base, seen.garment, folder, weights, clock, judging, average=average)
+    judged = (settings, base, seen.garment, folder, weights, clock, judging, tower)
+    evaluation = evaluation_of(*judged, average=average)
     loss = denoising_loss(objective, predictor(base, seen.text, accelerator), prior)
     same = with_prior(identity(settings, base, content_name(seen.examples)), settings)
     made = (accelerator, prior.batches, loss, trainable, weights, settings.optimizer, same, optimizer, average)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from lapel.adapters.find import check_worn
 from lapel.adapters.settings import AdapterSettings
+from lapel.base.find_tower import check_tower
 from lapel.base.settings import BaseSettings
 from lapel.errors import run_program
 from lapel.files import require_writable
@@ -62,6 +63,7 @@ def main() -> None:
     argv = with_preset(sys.argv[1:], "tiny")
     settings = Settings(*read_settings(__doc__ or "", *CLASSES, argv=argv))
     check_worn(settings.base)
+    check_tower(settings.choice.tower, "--tower")
     listing = check_garment_dir(settings.photos)
     settings.photos.trigger = settings.inversion.trigger(listing.trigger, DEFAULT_TRIGGER, listing.name)
     folder = RunFolder(settings.run.output_dir or Path("runs") / listing.name)
@@ -115,7 +117,7 @@ def prepare(
     from lapel.adapters.inject import inject
     from lapel.training.checkpoint import trained_weights
     from lapel.training.encoding import cache_folder, content_name
-    from lapel.training.evaluation import evaluation_of, photos_to_learn
+    from lapel.training.evaluation import evaluation_of, judging_tower, photos_to_learn
     from lapel.training.intake import take_in
     from lapel.training.loop import make_lesson
     from lapel.training.objective import Objective
@@ -125,6 +127,8 @@ def prepare(
 
     objective = Objective(base.scheduler, settings.objective).to(base.device)
     cache_dir, hidden = cache_folder(settings.run.cache_dir), settings.objective.text_to_image_share
+    judging = accelerator.is_main_process
+    tower = judging_tower(settings, base.device) if judging else None
     seen = take_in(settings, base, objective, accelerator, folder, clock, cache_dir, text_to_image_share=hidden)
     if settings.captions.cache_text:
         base.release_encoders()
@@ -134,9 +138,9 @@ def prepare(
         start = start_from(encoder, base, photos_to_learn(seen.garment, settings.choice))
     trainable = Trainable(inject(base, settings.adapter, settings.optimizer.seed))
     weights, strengths = trained_weights(base), settings.strength.strengths
-    judging = accelerator.is_main_process
     shown = start.shown if start else None
-    evaluation = evaluation_of(settings, base, seen.garment, folder, weights, clock, judging, strengths, shown=shown)
+    judged = (settings, base, seen.garment, folder, weights, clock, judging, tower)
+    evaluation = evaluation_of(*judged, strengths, shown=shown)
     predict, of_class = predictor(base, seen.text, accelerator), predictor(base, seen.class_text, accelerator)
     if start is not None:
         predict = start.predict(predict, no_caption=len(seen.batches.captions) - 1)

@@ -27,6 +27,7 @@ TINY_ENCODER = TINY_FOLDER / "ip-adapter-plus_tiny_sd15.safetensors"
 """The garment encoder that lapel ships for it, which is `tiny` by name as well."""
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_BASES = "a hub id (name/model), a diffusers folder or a .safetensors or .ckpt file"
 _KNOWN = "; lapel adapts " + ", ".join(family.title for family in FAMILIES.values())
 
 
@@ -67,8 +68,11 @@ def encoder_file(given: Path) -> Path:
     return TINY_ENCODER if given == Path("tiny") else given
 
 
-def place_of(name: str, flag: str) -> Path | str:
+def place_of(name: str, flag: str, takes: str = _BASES) -> Path | str:
     """The folder or file that a name means, or the hub id as it is; `flag` is where the name was given.
+
+    Args:
+        takes: what the flag takes, for who gave it something else.
 
     Raises:
         UserError: the name is neither of a file or folder that exists nor shaped like a hub id.
@@ -79,9 +83,8 @@ def place_of(name: str, flag: str) -> Path | str:
     if path.suffix in SUFFIXES or path.is_absolute():
         raise UserError(f"{name}: no such file or folder; give {flag} a path that exists")
     if not _HUB_ID.fullmatch(name) or name.startswith("."):
-        hint = "a hub id (name/model), a diffusers folder or a .safetensors or .ckpt file"
         tiny = "`tiny`, `tiny-inpainting`, " if flag == "--base" else ""
-        raise UserError(f"{name}: no such file or folder, and not a hub id; {flag} takes {tiny}{hint}")
+        raise UserError(f"{name}: no such file or folder, and not a hub id; {flag} takes {tiny}{takes}")
     return name
 
 

@@ -7,7 +7,9 @@ one, before the last norm.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lapel.base.find import SHIPPED, TINY_FOLDER, place_of
+from lapel.base.find import SHIPPED
+from lapel.base.find_tower import TOWERS, open_clip_source, tower_place
 from lapel.errors import UserError
 
 if TYPE_CHECKING:
@@ -27,8 +30,6 @@ if TYPE_CHECKING:
 USUAL_TOWER = "laion/CLIP-ViT-H-14-laion2B-s32B-b79K"
 """CLIP's ViT-H, which front ends load for the IP-Adapters of Stable Diffusion 1.5 and for most of SDXL."""
 
-OPEN_CLIP_HUB = "hf-hub:"
-_OPEN_CLIP_CONFIG = "open_clip_config.json"
 _FEATURE_EXTRACTORS = ("preprocessor_config.json", "../feature_extractor/preprocessor_config.json")
 _CLIP_MEAN, _CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
@@ -93,23 +94,47 @@ def load_tower(name: str | None, base: Base | None = None, device: torch.device 
         UserError: there is no such tower, or it cannot be read or downloaded.
     """
     name = name or tower_name(base)
-    try:
-        if name.startswith(OPEN_CLIP_HUB):
-            return _open_clip(name, name, device)
-        place = TINY_FOLDER if name == "tiny" else place_of(name, "--image_tower")
-        if isinstance(place, Path) and (place / _OPEN_CLIP_CONFIG).is_file():
-            return _open_clip(name, f"local-dir:{place}", device)
+    with loading(name, "--image_tower"):
+        place = tower_place(name, "--image_tower")
+        source = open_clip_source(place)
+        if source is not None:
+            return _open_clip(name, source, device)
         if isinstance(place, Path) and (place / "image_encoder").is_dir():
             place = place / "image_encoder"
         return _transformers(name, place, device)
+
+
+@contextmanager
+def loading(name: str, flag: str) -> Iterator[None]:
+    """Says in one line what the two libraries raise over a model that is not there or not theirs.
+
+    Raises:
+        UserError: in place of every other exception.
+    """
+    try:
+        yield
     except UserError:
         raise
-    except Exception as error:  # whatever the two libraries raise over a model that is not there or not theirs
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise UserError(
-            f"{name}: cannot be loaded as an image tower ({reason}); give --image_tower a CLIP vision model of "
-            "transformers or an open-clip model, as a hub id (hf-hub:owner/name for open-clip) or a folder"
-        ) from error
+    except Exception as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = textwrap.shorten(first.rstrip("."), 160, placeholder=" ...")
+        raise UserError(f"{name}: cannot be loaded as an image tower ({reason}); {flag} takes {TOWERS}") from error
+
+
+def load_whole(kind: Any, place: Path | str, without: str | None = None) -> Any:
+    """A model of transformers' class `kind`, in fp32 and in evaluation mode, with every number read from its file.
+
+    Args:
+        without: the name of a part that is not wanted, so that the file may lack it.
+
+    Raises:
+        UserError: the file lacks something, which transformers fills with random numbers and a warning.
+    """
+    model, told = kind.from_pretrained(place, dtype=torch.float32, output_loading_info=True)
+    lacking = sorted(name for name in told["missing_keys"] if without is None or not name.startswith(without))
+    if lacking:
+        raise UserError(f"{place}: no {kind.__name__} (its file lacks {lacking[0]}, for one)")
+    return model.eval().requires_grad_(False)
 
 
 def tower_name(base: Base | None) -> str:
@@ -123,11 +148,7 @@ def tower_name(base: Base | None) -> str:
 def _transformers(name: str, place: Path | str, device: torch.device | str) -> Tower:
     from transformers import CLIPVisionModelWithProjection
 
-    load: Any = CLIPVisionModelWithProjection.from_pretrained
-    model, told = load(place, dtype=torch.float32, output_loading_info=True)
-    if told["missing_keys"]:  # transformers fills them with random numbers and a warning
-        raise UserError(f"{name}: no CLIP image tower (its file lacks {sorted(told['missing_keys'])[0]}, for one)")
-    model = model.to(device).eval().requires_grad_(False)
+    model = load_whole(CLIPVisionModelWithProjection, place).to(device)
 
     def see(pixels: Tensor, tokens: bool) -> Tensor:
         output = model(pixels, output_hidden_states=tokens)

@@ -136,6 +136,17 @@ def content_hash(path: Path) -> str:
         return sha256(path, 8 + int.from_bytes(file.read(8), "little"))
 
 
+def tensors_hash(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of named tensors, by name and number."""
+    import torch
+
+    digest = hashlib.sha256()
+    for name, tensor in tensors.items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
 def legacy_hash(path: Path) -> str:
     """The 8 digits by which WebUI knew files before it read them whole: SHA-256 of 64 KiB from the first MiB on."""
     with path.open("rb") as file:

@@ -1,16 +1,14 @@
-"""Identity and meaning of images as a CLIP pair of towers reads them (arXiv:2103.00020).
-
-The towers are those of a base's own folder, in transformers' classes: `text_encoder/`, `tokenizer/`, `image_encoder/`,
-`feature_extractor/`, and `text_projection.safetensors` with `text_projection.weight` (d, c) and `logit_scale` ().
-"""
+"""Identity and meaning of images as a CLIP pair of towers reads them (arXiv:2103.00020), or an image tower alone."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lapel.errors import UserError
+from lapel.fidelity.towers import load_tower_model
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,52 +20,46 @@ BATCH = 64
 """Images or texts embedded at once."""
 
 
-def has_tower(folder: Path) -> bool:
-    """Whether a base's folder holds the towers beside the base."""
-    return (folder / "image_encoder").is_dir() and (folder / "text_projection.safetensors").is_file()
-
-
 class ImageTower:
-    """An image tower and the text tower that it was trained with, on one unit sphere."""
+    """An image tower and, where `reads`, the text tower that it was trained with, on one unit sphere."""
 
-    def __init__(self, folder: Path, device: str = "cpu") -> None:
-        """Load the towers of the base in `folder`.
+    def __init__(self, name: str | Path, device: str = "cpu", flag: str = "--tower", wants_text: bool = False) -> None:
+        """Load the model of that name: `tiny`, transformers', open_clip's, or a base's (`lapel.base.find_tower`).
+
+        Args:
+            flag: where the name was given.
+            wants_text: refuse a model that knows no words.
 
         Raises:
-            UserError: the folder has no image tower.
+            UserError: there is no such model, it is of another kind, or it cannot be read or downloaded.
         """
-        import torch
-        from safetensors.torch import load_file
-        from transformers import CLIPImageProcessor, CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection
-        from transformers.utils.logging import disable_progress_bar
+        from PIL import Image
 
-        if not has_tower(folder):
-            raise UserError(f"{folder} has no image tower (image_encoder/ and text_projection.safetensors)")
-        disable_progress_bar()
-        self.device = device
-        vision: Any = CLIPVisionModelWithProjection.from_pretrained(folder / "image_encoder", dtype=torch.float32)
-        text: Any = CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32)
-        self.vision, self.text = vision.to(device).eval(), text.to(device).eval()
-        self.processor = CLIPImageProcessor.from_pretrained(folder / "feature_extractor")
-        self.tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
-        tensors = load_file(folder / "text_projection.safetensors", device=device)
-        self.text_projection = tensors["text_projection.weight"].float()
+        self.name, self.device = str(name), device
+        self._model = load_tower_model(self.name, device, flag)
+        if wants_text and not self.reads:
+            raise UserError(f"{name}: knows no words; give {flag} a model with a text tower, such as CLIP's")
+        self.side = int(self._model.prepare([Image.new("RGB", (8, 8))]).shape[-1])
+        """Pixels of a side of what the tower sees."""
+        self.scale = self._model.scale
+        """By which the cosines of an image to texts become logits."""
 
     @property
-    def side(self) -> int:
-        """Pixels of a side of what the tower sees."""
-        return int(self.vision.config.image_size)
+    def reads(self) -> bool:
+        """Whether there is a text tower."""
+        return self._model.read is not None
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Names the model and its weights."""
+        from lapel.base.weights import tensors_hash
+
+        return f"{self.name} {tensors_hash(self._model.weights)}"
 
     def embed_images(self, images: Sequence[Image.Image]) -> torch.Tensor:
         """Unit vectors (n, d) of n RGB images of any size; what lies outside the centre square is not seen."""
-        import torch
-
-        parts = []
-        with torch.inference_mode():
-            for start in range(0, len(images), BATCH):
-                pixels = self.processor(images=list(images[start : start + BATCH]), return_tensors="pt")["pixel_values"]
-                parts.append(self.vision(pixels.to(self.device)).image_embeds)
-        return torch.nn.functional.normalize(torch.cat(parts), dim=-1)
+        model = self._model
+        return _embedded(images, lambda some: model.see(model.prepare(some).to(self.device)))
 
     def embed_regions(
         self, images: Sequence[npt.NDArray[np.uint8]], regions: Sequence[npt.NDArray[np.bool_]]
@@ -81,22 +73,14 @@ class ImageTower:
         return self.embed_images([Image.fromarray(picture) for picture in alone])
 
     def embed_texts(self, texts: Sequence[str]) -> torch.Tensor:
-        """Unit vectors (n, d) of n texts; tokens beyond the tower's 77 are cut off."""
-        import torch
+        """Unit vectors (n, d) of n texts; tokens beyond as many as the tower takes, 77 of CLIP's, are cut off.
 
-        parts = []
-        with torch.inference_mode():
-            for start in range(0, len(texts), BATCH):
-                tokens = self.tokenizer(
-                    list(texts[start : start + BATCH]),
-                    padding="max_length",
-                    truncation=True,
-                    max_length=self.text.config.max_position_embeddings,
-                    return_tensors="pt",
-                )
-                pooled = self.text(tokens["input_ids"].to(self.device)).pooler_output
-                parts.append(pooled @ self.text_projection.T)
-        return torch.nn.functional.normalize(torch.cat(parts), dim=-1)
+        Raises:
+            ValueError: there is no text tower.
+        """
+        if self._model.read is None:
+            raise ValueError(f"{self.name} knows no words")
+        return _embedded(texts, self._model.read)
 
     def similarity(self, images: Sequence[Image.Image], references: Sequence[Image.Image]) -> torch.Tensor:
         """Cosine similarities (n, m) of n images to m reference images, in -1..1; 1 is the same to the tower."""
@@ -116,3 +100,12 @@ class ImageTower:
         for embedding, own in zip(self.embed_images(images), alternatives, strict=True):
             choices.append(int((texts[[distinct[text] for text in own]] @ embedding).argmax()))
         return choices
+
+
+def _embedded(items: Sequence[Any], embed: Callable[[Sequence[Any]], torch.Tensor]) -> torch.Tensor:
+    """Unit vectors (n, d) of n images or texts, a batch at a time."""
+    import torch
+
+    with torch.inference_mode():
+        parts = [embed(items[start : start + BATCH]) for start in range(0, len(items), BATCH)]
+    return torch.nn.functional.normalize(torch.cat(parts), dim=-1)

@@ -27,7 +27,8 @@ class Judge:
     Args:
         photos: rows with `image` (PIL RGB), `mask` (PIL L) and `mask_trust`, as `lapel.photos.read_garment` gives them.
         class_word: tells where in an image the garment is to be expected.
-        tower: reads identity and prompts; without one, colour and structure are all that is measured.
+        tower: tells identity and, where it knows words, reads prompts; without one, colour and structure are all
+            that is measured.
     """
 
     def __init__(self, photos: Sequence[Mapping[str, Any]], class_word: str, tower: ImageTower | None) -> None:
@@ -67,7 +68,7 @@ class Judge:
         }
         if self.tower is not None and self.seen is not None:
             marks["identity"] = (self.tower.embed_regions(arrays, where) @ self.seen.T).amax(dim=1).tolist()
-            if len(set(prompts)) > 1:
+            if self.tower.reads and len(set(prompts)) > 1:
                 bare = [Image.fromarray(without_garment(*one)) for one in found]
                 marks["margin"] = prompt_margins(self.tower, bare, prompts).tolist()
         return {name: np.array(values) for name, values in marks.items()}

@@ -6,7 +6,6 @@ Anything model, both through transformers, where PLACE is a hub id or a folder.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from lapel.base.licence import stated_licence, tell_licence
+from lapel.base.weights import tensors_hash
 from lapel.errors import UserError
 from lapel.photos.masks.places import part_of
 
@@ -145,7 +145,7 @@ class Parser:
         self.processor: Any = AutoImageProcessor.from_pretrained(place)
         self.model: Any = AutoModelForSemanticSegmentation.from_pretrained(place).eval()
         self.labels = {label.lower(): number for number, label in self.model.config.id2label.items()}
-        self.fingerprint = _weights_name(self.model)
+        self.fingerprint = tensors_hash(self.model.state_dict())
         tell_licence(f"mask model {name}", stated_licence(place))
 
     def find(self, photo: Image.Image, class_word: str, guess: Mask) -> tuple[Image.Image, float] | None:
@@ -178,7 +178,7 @@ class Sam:
         self.name = name
         self.processor: Any = SamProcessor.from_pretrained(place)
         self.model: Any = SamModel.from_pretrained(place).eval()
-        self.fingerprint = _weights_name(self.model)
+        self.fingerprint = tensors_hash(self.model.state_dict())
         tell_licence(f"mask model {name}", stated_licence(place))
 
     def find(self, photo: Image.Image, class_word: str, guess: Mask) -> tuple[Image.Image, float] | None:
@@ -220,13 +220,3 @@ def _is_of(label: str, class_word: str) -> bool:
     if class_word in ("coat", "robe", "suit"):
         names = (*names, *_LABELS["upper"])
     return any(name.strip() in names for name in label.split(","))
-
-
-def _weights_name(model: Any) -> str:
-    import torch
-
-    digest = hashlib.sha256()
-    for name, weight in model.state_dict().items():
-        digest.update(name.encode())
-        digest.update(weight.detach().contiguous().flatten().view(torch.uint8).numpy())
-    return digest.hexdigest()

@@ -12,7 +12,7 @@ Floats = npt.NDArray[np.float64]
 
 Marks = Mapping[str, Floats]
 """What each image measures, (n,) by the measure's name: `colour` (delta E 2000), `structure` (0 to 1, the same is 0),
-and where there are towers `identity` (cosine) and `margin` (see `lapel.fidelity.prompt`)."""
+where there is a tower `identity` (cosine), and where it knows words `margin` (see `lapel.fidelity.prompt`)."""
 
 _COLOUR_SCALE = 10.0
 """Delta E by which the mark for colour falls to 1/e: 2 is worth 0.82, 5 is worth 0.61, 20 is worth 0.14."""
@@ -63,7 +63,7 @@ def prompt_marks(marks: Marks, base: Marks, prompts: int) -> Floats | None:
 def score(marks: Marks, base: Marks, prompts: int) -> Score:
     """Fidelity and prompt kept in balance: the harmonic mean of their means, so that neither makes up for the other.
 
-    Without a tower it is fidelity alone. Arguments as of `prompt_marks`.
+    Without a tower that knows words it is fidelity alone. Arguments as of `prompt_marks`.
     """
     values = _values(marks, base, prompts, _resamples(len(marks["colour"])))
     low, high = np.quantile(values[1:], (0.05, 0.95))

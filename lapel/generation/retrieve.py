@@ -49,8 +49,8 @@ class RetrievalSettings:
     """How many garments are taken. An encoder that is shown several mixes them."""
 
     reader: str = "tiny"
-    """The towers that tell what is near: `tiny`, a hub id of open_clip's (`hf-hub:Marqo/marqo-fashionSigLIP`), or a
-    folder that open_clip has written."""
+    """The towers that tell what is near: `tiny`, a model of open_clip (`hf-hub:Marqo/marqo-fashionSigLIP`, or a
+    folder), or transformers' CLIP (hub id or folder)."""
 
     def __post_init__(self) -> None:
         """Refuse half a search.
@@ -78,7 +78,8 @@ class RetrievalSettings:
 class Towers(Protocol):
     """A pair of towers onto one unit sphere; `fingerprint` names their weights."""
 
-    fingerprint: str
+    @property
+    def fingerprint(self) -> str: ...
 
     def embed_images(self, images: Sequence[Image.Image]) -> Tensor:
         """Unit vectors (n, d) of RGB pictures."""

@@ -38,8 +38,9 @@ class PhotoSettings:
     """Also train on mirrored photos. Off, because it mirrors prints and buttons."""
 
     reader: str | None = None
-    """Who reads views, places and attributes that nobody has told: tiny (for drawn garments), or a model of open_clip
-    by hub id (hf-hub:Marqo/marqo-fashionSigLIP) or folder. By default nobody: nothing is loaded unasked."""
+    """Who reads views, places and attributes that nobody has told: tiny (for drawn garments), a model of open_clip
+    (hf-hub:Marqo/marqo-fashionSigLIP, or a folder), or transformers' CLIP (hub id or folder). By default nobody:
+    nothing is loaded unasked."""
 
     mask_model: str | None = None
     """A model that finds masks where no file or transparency gives them: rembg:NAME (rembg:u2net_cloth_seg), or by hub

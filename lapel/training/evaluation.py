@@ -13,10 +13,10 @@ from lapel.adapters.strength import at_strength
 from lapel.base.base import Base
 from lapel.base.find import base_place, part_folder
 from lapel.base.settings import BaseSettings
-from lapel.errors import UserError
-from lapel.fidelity.identity import ImageTower, has_tower
+from lapel.fidelity.identity import ImageTower
 from lapel.fidelity.judge import Judge
 from lapel.fidelity.score import Marks
+from lapel.fidelity.towers import has_tower
 from lapel.photos import GarmentFolder
 from lapel.training.average import Average
 from lapel.training.choice import Choice, held_out, mean_marks
@@ -28,10 +28,14 @@ from lapel.training.samples import Samples, drawing
 from lapel.training.settings import ChoiceSettings
 
 if TYPE_CHECKING:
+    import torch
     from datasets import Dataset
     from torch import Tensor
 
     from lapel.generation import GarmentPhotos
+
+USUAL = "--tower openai/clip-vit-large-patch14"
+"""What a base without towers is measured well by: the pair whose text tower is that of Stable Diffusion 1.5."""
 
 PHASES = ("sample", "measure", "strength")
 """Of the clock, that an evaluation takes."""
@@ -78,8 +82,8 @@ class Evaluation:
         """Which step is exported, and what tells it."""
         if self.judge is None:
             return "the last step"
-        by = "colour, structure, identity and prompt" if self.judge.tower else "colour and structure (no image tower)"
-        return f"the best step by {by}, measured on {self.judge.count} photo{'s' * (self.judge.count > 1)}"
+        photos = f"{self.judge.count} photo{'s' * (self.judge.count > 1)}"
+        return f"the best step by {measures(self.judge.tower)}, measured on {photos}"
 
     def choose(self) -> dict[str, Any]:
         """Put the best step's weights back, and find the strength to wear it at; returns these facts for the card."""
@@ -106,6 +110,15 @@ class Evaluation:
         return {"oracle_scores": mean_marks(marks)} if marks else {}
 
 
+def measures(tower: ImageTower | None) -> str:
+    """What is measured of samples with this tower, in words."""
+    if tower is None:
+        return f"colour and structure (no image tower; name one, such as {USUAL})"
+    if not tower.reads:
+        return f"colour, structure and identity ({tower.name} reads no prompts)"
+    return "colour, structure, identity and prompt"
+
+
 def photos_to_learn(garment: GarmentFolder, settings: ChoiceSettings) -> Dataset:
     """The garment's photos without the one to measure by."""
     spare = spare_photo(garment, settings)
@@ -127,6 +140,7 @@ def evaluation_of(
     weights: Mapping[str, Tensor],
     clock: Clock,
     judging: bool,
+    tower: ImageTower | None,
     strengths: Sequence[float] = (),
     average: Average | None = None,
     shown: GarmentPhotos | None = None,
@@ -134,17 +148,14 @@ def evaluation_of(
     """The evaluation that the settings ask for; `judging` in the one process that looks at images.
 
     Args:
+        tower: of `judging_tower`.
         strengths, average: as `Evaluation` has them.
         shown: as `Samples` has it.
-
-    Raises:
-        UserError: the folder given as tower has none.
     """
     run, choice = settings.run, settings.choice
     samples = Samples(folder.samples, run, garment, settings.photos.resolution or base.resolution, shown)
     judge, oracle = None, None
-    if judging and choice.keep == "best" and run.sample_every and run.sample_prompts:
-        tower = _tower(choice.tower, settings.base, str(base.device))
+    if judging and _is_measured(settings):
         spare = spare_photo(garment, choice)
         judge = Judge(_references(garment, spare), garment.class_word, tower)
         oracle = partial(oracle_marks, garment.photos, spare, garment.class_word, tower)
@@ -176,14 +187,24 @@ def choice_words(chosen: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _tower(folder: Path | None, base_settings: BaseSettings, device: str) -> ImageTower | None:
-    if folder is None:
-        place = base_place(base_settings)
-        place = part_folder(place, "image_encoder").parent if isinstance(place, Path) else place
-        folder = place if isinstance(place, Path) and has_tower(place) else None
-    elif not has_tower(folder):
-        raise UserError(f"--tower {folder}: no image tower (image_encoder/ and text_projection.safetensors)")
-    return ImageTower(folder, device) if folder else None
+def judging_tower(settings: GarmentSettings, device: torch.device) -> ImageTower | None:
+    """The tower that samples are measured by: the one that is named, else the base's own where it has one.
+
+    Raises:
+        UserError: the one that is named cannot be loaded.
+    """
+    if not _is_measured(settings):
+        return None
+    if settings.choice.tower is not None:
+        # On the device it would take from the budget what no plan knows of, gigabytes where it is large.
+        return ImageTower(settings.choice.tower, "cpu")
+    place = base_place(settings.base)
+    folder = part_folder(place, "image_encoder").parent if isinstance(place, Path) else None
+    return ImageTower(folder, str(device)) if folder is not None and has_tower(folder) else None
+
+
+def _is_measured(settings: GarmentSettings) -> bool:
+    return settings.choice.keep == "best" and bool(settings.run.sample_every and settings.run.sample_prompts)
 
 
 def _references(garment: GarmentFolder, spare: int | None) -> list[dict[str, Any]]:

@@ -208,9 +208,12 @@ class ChoiceSettings:
     patience: int = 4
     """Evaluations without a gain after which the run ends early; 0 for never."""
 
-    tower: Path | None = None
-    """A folder with image_encoder/ and text_projection.safetensors, which reads identity and prompts; by default the
-    base's own, where it has them. Without it, colour and structure alone are measured."""
+    tower: str | None = None
+    """The towers that tell identity and read prompts: CLIP's or a fashion model's, by hub id or folder of transformers
+    (openai/clip-vit-large-patch14) or of open_clip (hf-hub:Marqo/marqo-fashionSigLIP), `tiny` (for drawn garments), or
+    the folder of a base that has them. An image model without words (facebook/dinov2-small) tells identity alone. What
+    is named stays in system memory. By default the base's own, where it has them; without, colour and structure alone
+    are measured: nothing is downloaded unasked."""
 
     def __post_init__(self) -> None:
         if self.patience < 0:

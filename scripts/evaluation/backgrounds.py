@@ -42,7 +42,7 @@ def measure_backgrounds(settings: BackgroundSettings) -> None:
     from lapel.fidelity import ImageTower
     from lapel.sheet import contact_sheet
 
-    tower = ImageTower(settings.tower)
+    tower = ImageTower(settings.tower, wants_text=True)
     rows: list[dict[str, Any]] = []
     pictures: list[list[Image.Image]] = []
     for run, folder in zip(settings.run, settings.garment_dir, strict=True):

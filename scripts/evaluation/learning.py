@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from evaluation.results import write, write_table
 from lapel.adapters.card import KOHYA_SUFFIX, is_checkpoint, weight_of, word_file
-from lapel.base.find import TINY_FOLDER
 from lapel.base.settings import BaseSettings
 from lapel.errors import UserError
 from lapel.fidelity.alternatives import Subject, read_right
@@ -38,8 +37,8 @@ class LearningSettings:
     output_dir: Path = Path("runs/learning")
     """Takes `learning.json`, `learning.md` and `learning.png`."""
 
-    tower: Path = TINY_FOLDER
-    """A base folder with the image tower that measures."""
+    tower: str = "tiny"
+    """The towers that measure, as a training's `--tower` names them."""
 
     scenes: tuple[str, ...] = ("beach", "snow", "brick wall")
     """Scenes that no photo of the garments shows."""
@@ -75,7 +74,7 @@ def measure_learning(settings: LearningSettings) -> None:
     from lapel.fidelity import ImageTower
     from lapel.sheet import contact_sheet
 
-    tower = ImageTower(settings.tower)
+    tower = ImageTower(settings.tower, wants_text=True)
     rows, pictures = [], []
     for run, folder in zip(settings.run, settings.garment_dir, strict=True):
         for row, images in measure_garment(settings, tower, run, folder):

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from evaluation.changes import CHANGES, NUISANCES, Changed, changed_photos, doses, garments
 from evaluation.results import write
-from lapel.base.find import TINY_FOLDER
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,8 +43,8 @@ class MeasureSettings:
     regions: int = 100
     """Photos of each view on which the garment's region is looked for."""
 
-    tower: Path = TINY_FOLDER
-    """A base folder with the image tower that measures."""
+    tower: str = "tiny"
+    """The towers that measure, as a training's `--tower` names them."""
 
     first_seed: int = 3_000_000
     """Of the garments and shots."""
@@ -78,7 +77,7 @@ def measure_measures(settings: MeasureSettings) -> None:
 
     values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     sets: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    tower, pictures, labels = ImageTower(settings.tower), [], []
+    tower, pictures, labels = ImageTower(settings.tower, wants_text=True), [], []
     for number, garment in enumerate(tqdm(garments(settings.garments, settings.first_seed), desc="measures")):
         seed = settings.first_seed + 100 * number
         judge = Judge(settings, tower, garment, seed)

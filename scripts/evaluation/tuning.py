@@ -41,7 +41,7 @@ def measure_tuning(settings: TuningSettings) -> None:
     from lapel.fidelity import ImageTower
     from lapel.sheet import contact_sheet
 
-    tower = ImageTower(settings.tower)
+    tower = ImageTower(settings.tower, wants_text=True)
     rows, pictures = [], []
     runs: dict[Path, list[Path]] = {}
     for run, folder in zip(settings.run, settings.garment_dir, strict=True):

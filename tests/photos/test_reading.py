@@ -149,5 +149,6 @@ def test_a_reader_that_is_not_at_hand_is_refused_in_one_line(
     with pytest.raises(UserError) as error:
         load_reader(name)
     (line,) = error.value.lines
-    assert line.startswith(f"--reader {name}: ")
+    assert line.startswith(f"{name}: ")
+    assert "--reader takes" in line
     assert "\n" not in line

@@ -229,7 +229,7 @@ def test_scores_are_logged_and_the_exported_step_is_the_chosen_one(finished: tup
     # The photos are of one red dress, and what was learned in six steps is not yet.
     assert card["oracle_scores"]["fidelity"] > 0.9 > card["scores"]["fidelity"]
     assert f"exported: step {card['kept_step']}" in out
-    assert "colour and structure (no image tower)" in out
+    assert "colour and structure (no image tower; name one, such as --tower " in out
     beside = json.loads((folder / "red-dress.json").read_text(encoding="utf-8"))
     assert beside["preferred weight"] == card["weight"]
     checkpoint = load_file(folder / "checkpoints" / f"step-{card['kept_step']:06d}" / "adapter.safetensors")
@@ -448,6 +448,7 @@ def test_an_output_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
         (["--kind", "lohas"], "one of lora, rslora, dora, loha, lokr"),
         (["--base", "tiny", "--blocks", "mid_blok"], "no mid_blok; the nearest is mid_block"),
         (["--resume", "--overwrite"], "contradict"),
+        (["--tower", "no/such/folder"], "--tower takes"),
         (["--resume"], "no checkpoint to resume"),
         (["--batch_size", "0"], "batch_size is 0"),
     ],
