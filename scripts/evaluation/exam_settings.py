@@ -40,8 +40,8 @@ class ExamSettings:
     dreambooth_preset: str = ""
     """The same of DreamBooth trainings."""
 
-    tower: Path = TINY_FOLDER
-    """A folder with the image tower that measures."""
+    tower: str = "tiny"
+    """The towers that measure, as a training's `--tower` names them."""
 
     steps: int | None = None
     """Steps of every training; as many as its preset says where not given."""
@@ -106,8 +106,8 @@ class ExamSettings:
     def identity(self) -> dict[str, Any]:
         """What figures depend on beside garment and method."""
         names = ("images", "swaps", "steps_drawn", "guidance", "gallery", "text")
-        base, tower = self.base, str(self.tower)
+        base = self.base
         if base == "tiny":
             base = sha256(TINY_FOLDER / "unet" / "diffusion_pytorch_model.safetensors")
-        told = {"tower": tower} if self.tower != TINY_FOLDER else {}
-        return {"protocol": PROTOCOL, **{name: getattr(self, name) for name in names}, "base": base, **told}
+        told = {name: getattr(self, name) for name in (*names, "tower")}
+        return {"protocol": PROTOCOL, **told, "base": base}

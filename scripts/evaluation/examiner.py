@@ -110,7 +110,7 @@ class Examiner:
         from evaluation.exam import Exam
         from lapel.fidelity import ImageTower
 
-        self._tower = self._tower or ImageTower(self.settings.tower)
+        self._tower = self._tower or ImageTower(self.settings.tower, wants_text=True)
         if self._exam is None or self._exam.case is not case:
             self._exam = Exam(case, self.settings, self._tower)
         return self._exam
