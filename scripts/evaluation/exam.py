@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from evaluation.cases import Case
     from lapel.fidelity import ImageTower
+    from lapel.generation import Request
 
 
 class Exam:
@@ -54,26 +55,24 @@ class Exam:
 
     def draw(self, pipeline: Any, words: str, where: Where, photos: Any = None) -> list[Image.Image]:
         """Images of what goes by those words, prompt by prompt."""
-        from lapel.generation import Request, generate_together
-        from lapel.wardrobe import phrase
+        from lapel.generation import generate_together
 
-        settings = self.settings
-        requests = [
-            Request(
-                phrase(words, *place),
-                steps=settings.steps_drawn,
-                guidance=settings.guidance,
-                images=settings.images,
-                batch=12,
-            )
-            for place in where
-        ]
+        requests = [self._request(words, *place) for place in where]
         drawn = generate_together(pipeline, requests, photos=[photos] * len(requests))
         return [image for images in drawn for image in images]
 
     def _painted(self, worn: Worn, swap: Swap) -> list[Image.Image]:
+        return paint(worn.base, worn.pipeline, swap, self._request(worn.words, "worn", swap.scene), worn.photos)
+
+    def _request(self, words: str, view: str, scene: str) -> Request:
+        from lapel.generation import Request
         from lapel.wardrobe import phrase
 
-        prompt, settings = phrase(worn.words, "worn", swap.scene), self.settings
-        how = (prompt, worn.photos, settings.steps_drawn, settings.guidance)
-        return [paint(worn.pipeline, swap, *how, seed) for seed in range(settings.images)]
+        settings = self.settings
+        return Request(
+            phrase(words, view, scene),
+            steps=settings.steps_drawn,
+            guidance=settings.guidance,
+            images=settings.images,
+            batch=12,
+        )

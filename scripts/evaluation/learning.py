@@ -20,6 +20,7 @@ from lapel.report.run import read_run
 if TYPE_CHECKING:
     from PIL import Image
 
+    from lapel.base.base import Base
     from lapel.fidelity import ImageTower
     from lapel.wardrobe import Garment
 
@@ -138,19 +139,26 @@ def card_of(run: Path) -> dict[str, Any]:
 
 
 def load_pipeline(card: Mapping[str, Any], run: Path | None) -> Any:
-    """The stock pipeline of a card's base, or, of a run, what it made: a checkpoint, or the base that wears the adapter
-    at the weight that the card recommends."""
+    """The stock pipeline of `load_worn`."""
+    return load_worn(card, run)[1]
+
+
+def load_worn(card: Mapping[str, Any], run: Path | None) -> tuple[Base, Any]:
+    """A card's base, or, of a run, what it made: a checkpoint, or the base that wears the adapter at the weight that
+    the card recommends; and its stock pipeline."""
     from lapel.adapters.wear import wear
     from lapel.base.load import load_base
 
     made = None if run is None else run / f"{card['name']}{KOHYA_SUFFIX}"
     word = None if run is None else word_file(card, run)
     if made is not None and is_checkpoint(card):
-        return load_base(BaseSettings(base=str(made), embedding=[word] if word else [])).pipeline()
-    pipeline = load_base(BaseSettings(base=card["base"], embedding=[word] if word else [])).pipeline()
+        base = load_base(BaseSettings(base=str(made), embedding=[word] if word else []))
+        return base, base.pipeline()
+    base = load_base(BaseSettings(base=card["base"], embedding=[word] if word else []))
+    pipeline = base.pipeline()
     if made is not None:
         wear(pipeline, [(made, weight_of(card))])
-    return pipeline
+    return base, pipeline
 
 
 def draw_scenes(settings: LearningSettings, pipeline: Any, name: str) -> list[list[Image.Image]]:

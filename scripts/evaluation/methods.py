@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evaluation.learning import card_of, load_pipeline
+from evaluation.learning import card_of, load_worn
 from evaluation.trials import PROGRAMS, Training
 from evaluation.tuning import costs
 from lapel.base.find import encoder_file
@@ -19,6 +19,7 @@ from lapel.photos.folder import list_garment
 
 if TYPE_CHECKING:
     from evaluation.cases import Case
+    from lapel.base.base import Base
     from lapel.generation import GarmentPhotos
 
 
@@ -108,7 +109,9 @@ def method_named(text: str) -> Method:
 class Worn:
     """A pipeline that draws the garment."""
 
+    base: Base
     pipeline: Any
+    """Of the base's parts."""
     words: str
     """What the garment is called in prompts, without its article."""
     photos: GarmentPhotos | None = None
@@ -136,30 +139,29 @@ def wear(method: Method, case: Case, garment_dir: Path, run: Path | None, base: 
     """
     if run is not None:
         card = card_of(run)
-        pipeline, started = load_pipeline(card, run), card.get("encoder")
+        (loaded, pipeline), started = load_worn(card, run), card.get("encoder")
         photos = None
         if started:
             photo = garment_dir / started["photo"]
-            photos = _show(pipeline, card["base"], Path(started["name"]), photo, case.class_word)
-        return Worn(pipeline, f"{card['trigger']} {card['class_word']}", photos, costs(run, card))
-    pipeline = load_pipeline({"base": base}, None)
+            photos = _show(pipeline, loaded, Path(started["name"]), photo, case.class_word)
+        return Worn(loaded, pipeline, f"{card['trigger']} {card['class_word']}", photos, costs(run, card))
+    loaded, pipeline = load_worn({"base": base}, None)
     if method.encoder is None:
-        return Worn(pipeline, case.words)
+        return Worn(loaded, pipeline, case.words)
     first = list_garment(PhotoSettings(garment_dir=garment_dir)).photos[0].path
-    photos = _show(pipeline, base, method.encoder, first, case.class_word)
-    return Worn(pipeline, case.class_word, photos, {"bytes": encoder_file(method.encoder).stat().st_size})
+    photos = _show(pipeline, loaded, method.encoder, first, case.class_word)
+    size = encoder_file(method.encoder).stat().st_size
+    return Worn(loaded, pipeline, case.class_word, photos, {"bytes": size})
 
 
-def _show(pipeline: Any, base: str, encoder: Path, photo: Path, class_word: str) -> GarmentPhotos:
+def _show(pipeline: Any, base: Base, encoder: Path, photo: Path, class_word: str) -> GarmentPhotos:
     """Put an encoder into the pipeline, and give what it sees in the photo."""
     from lapel.adapters.ip_adapter import read_encoder, wear_encoder
     from lapel.base.image_tower import load_tower
-    from lapel.base.load import load_base
-    from lapel.base.settings import BaseSettings
     from lapel.generation.shown import see_photos
 
     file = read_encoder(encoder)
-    tower = load_tower(file.metadata.get("lapel_image_tower"), load_base(BaseSettings(base=base)))
+    tower = load_tower(file.metadata.get("lapel_image_tower"), base)
     photos = see_photos(tower, [photo], file.form == "plus", class_word)
     wear_encoder(pipeline, file, 1.0)
     return photos

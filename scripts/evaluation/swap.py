@@ -14,7 +14,8 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from PIL import Image
 
-    from lapel.generation import GarmentPhotos
+    from lapel.base.base import Base
+    from lapel.generation import GarmentPhotos, Request
     from lapel.wardrobe import Garment
 
 SIZE = 96
@@ -61,40 +62,21 @@ def swaps_of(garment: Garment, count: int) -> list[Swap]:
     return swaps
 
 
-def paint(
-    pipeline: Any, swap: Swap, prompt: str, photos: GarmentPhotos | None, steps: int, guidance: float, seed: int
-) -> Image.Image:
-    """Paint inside a swap's mask with diffusers' stock inpainting pipeline over the parts of `pipeline`.
+def paint(base: Base, pipeline: Any, swap: Swap, request: Request, photos: GarmentPhotos | None) -> list[Image.Image]:
+    """Paint inside a swap's mask what the request asks for, an image for each of its seeds.
 
-    What the pipeline gives outside the mask has been through the VAE; the picture's own pixels take its place, as in
-    every front end.
+    Args:
+        base: whose parts `pipeline` has, in what is worn.
     """
-    import torch
     from diffusers import AutoPipelineForInpainting
     from PIL import Image
 
+    from lapel.generation.inpaint import InpaintSettings, inpaint
+
     painter = AutoPipelineForInpainting.from_pipe(pipeline)
-    painter.set_progress_bar_config(disable=True)
-    painted = painter(
-        prompt=prompt,
-        image=Image.fromarray(swap.before),
-        mask_image=Image.fromarray(in_cells(swap.mask, painter.vae_scale_factor).astype(np.uint8) * 255),
-        height=SIZE,
-        width=SIZE,
-        strength=1.0,
-        num_inference_steps=steps,
-        guidance_scale=guidance,
-        generator=torch.Generator("cpu").manual_seed(seed),
-        **_embeds(pipeline, photos),
-    ).images[0]
-    return Image.fromarray(np.where(swap.mask[..., None], np.asarray(painted), swap.before))
-
-
-def in_cells(mask: npt.NDArray[np.bool_], stride: int) -> npt.NDArray[np.bool_]:
-    """The mask (h, w) in whole latents of `stride` pixels: a latent that shows any of it is painted."""
-    height, width = mask.shape
-    cells = mask.reshape(height // stride, stride, width // stride, stride).any(axis=(1, 3))
-    return cells.repeat(stride, axis=0).repeat(stride, axis=1)
+    photo, mask = Image.fromarray(swap.before), Image.fromarray(swap.mask.astype(np.uint8) * 255)
+    how = InpaintSettings(mask_feather=0, only_masked=False)
+    return inpaint(base, painter, request, photo, mask, how, photos=photos)
 
 
 def swap_figures(swaps: Sequence[Swap], painted: Sequence[Sequence[Image.Image]]) -> dict[str, float]:
@@ -126,13 +108,3 @@ def _nearness(swap: Swap, image: npt.NDArray[np.uint8]) -> tuple[float, float]:
 
     found, right = (dominant_colours([picture], [swap.inside]) for picture in (image, swap.truth))
     return masked_ssim(image, swap.truth, swap.mask), colour_difference(found, right).mean
-
-
-def _embeds(pipeline: Any, photos: GarmentPhotos | None) -> dict[str, Any]:
-    """What the garment encoder of a pipeline is shown for one image: for guidance, first nothing, then the garment."""
-    import torch
-
-    if photos is None:
-        return {}
-    both = torch.stack([photos.nothing.expand_as(photos.features), photos.features])
-    return {"ip_adapter_image_embeds": [both.to(pipeline.unet.device, pipeline.unet.dtype)]}

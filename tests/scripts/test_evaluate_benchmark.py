@@ -21,6 +21,7 @@ from lapel.base.settings import BaseSettings
 from lapel.errors import UserError
 from lapel.fidelity import ImageTower
 from lapel.fidelity.likeness import difference_outside
+from lapel.generation import Request
 from lapel.photos import PhotoSettings
 from lapel.photos.folder import list_garment
 from lapel.wardrobe import KINDS, photograph, sample_garment, sample_shot, split_of
@@ -35,7 +36,7 @@ from evaluation.examiner import Examiner
 from evaluation.methods import Method, method_named, registry
 from evaluation.records import Records
 from evaluation.results import interval
-from evaluation.swap import in_cells, paint, swap_figures, swaps_of, untouched_figures
+from evaluation.swap import paint, swap_figures, swaps_of, untouched_figures
 from evaluation.trials import Training, sample_garments
 
 
@@ -155,18 +156,11 @@ def test_a_swap_is_the_same_person_and_painting_leaves_everything_else_as_it_was
     untouched = untouched_figures(swaps)
     assert untouched["before_ssim"] < 0.9
     assert untouched["before_colour"] > 5
-    pipeline = load_base(BaseSettings(base="tiny", precision="fp32")).pipeline()
-    painted = np.asarray(paint(pipeline, swaps[0], "a photo of a person wearing a dress, in a park", None, 2, 5.0, 0))
+    base = load_base(BaseSettings(base="tiny", precision="fp32"))
+    request = Request("a photo of a person wearing a dress, in a park", steps=2)
+    painted = np.asarray(paint(base, base.pipeline(), swaps[0], request, None)[0])
     assert difference_outside(painted, swaps[0].before, swaps[0].mask) == 0
     assert np.abs(painted.astype(int) - swaps[0].before)[swaps[0].inside].mean() > 5
-
-
-def test_a_latent_is_painted_where_it_shows_any_of_the_garment() -> None:
-    mask = np.zeros((8, 8), bool)
-    mask[1, 5] = mask[4, 0] = True
-    expected = np.zeros((8, 8), bool)
-    expected[:4, 4:] = expected[4:, :4] = True
-    assert (in_cells(mask, 4) == expected).all()
 
 
 def test_an_interval_is_of_means_over_garments() -> None:
