@@ -126,10 +126,11 @@ def prepare(
     from lapel.training.start import start_from
 
     objective = Objective(base.scheduler, settings.objective).to(base.device)
-    cache_dir, hidden = cache_folder(settings.run.cache_dir), settings.objective.text_to_image_share
+    cache_dir, asked = cache_folder(settings.run.cache_dir), settings.objective
+    shares = {"text_to_image_share": asked.text_to_image_share, "class_share": asked.class_share}
     judging = accelerator.is_main_process
     tower = judging_tower(settings, base.device) if judging else None
-    seen = take_in(settings, base, objective, accelerator, folder, clock, cache_dir, text_to_image_share=hidden)
+    seen = take_in(settings, base, objective, accelerator, folder, clock, cache_dir, **shares)
     if settings.captions.cache_text:
         base.release_encoders()
 
@@ -143,7 +144,7 @@ def prepare(
     evaluation = evaluation_of(*judged, strengths, shown=shown)
     predict, of_class = predictor(base, seen.text, accelerator), predictor(base, seen.class_text, accelerator)
     if start is not None:
-        predict = start.predict(predict, no_caption=len(seen.batches.captions) - 1)
+        predict = start.predict(predict, named=seen.batches.named)
         of_class = start.predict_unseen(of_class)
     loss = denoising_loss(base, objective, predict, of_class)
     same = identity(settings, base, content_name(seen.examples)) | (start.identity if start else {})

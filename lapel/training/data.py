@@ -6,7 +6,7 @@ a step are the same however many processes share them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,8 +38,8 @@ class Batch:
     """The examples of one forward pass.
 
     `latents` and `noise` are (n, c, h, w), `mask` (n, 1, h, w), `timesteps` and `captions` (n,): the captions are
-    numbers of rows in `Batches.captions`; `dropped` are the examples for which that is the empty one, known to the
-    processor, which does not wait for an accelerator to tell.
+    numbers of rows in `Batches.captions`; `dropped` are the examples for which that does not name the garment, known to
+    the processor, which does not wait for an accelerator to tell.
     """
 
     latents: Tensor
@@ -113,6 +113,8 @@ class Batches(Drawing):
         caption_dropout: share of examples with the empty caption.
         photo_share: how often a photo that has backdrops is seen as it is; else it is on one of them.
         text_to_image_share: how often a picture is hidden wholly where a base is shown what is around.
+        class_share: share of examples with the caption that `of_class` has for theirs.
+        of_class: captions without the trigger, by those of the examples.
         drawing: as for `Drawing`.
     """
 
@@ -123,13 +125,20 @@ class Batches(Drawing):
         caption_dropout: float = 0.0,
         photo_share: float = 0.5,
         text_to_image_share: float = 1.0,
+        class_share: float = 0.0,
+        of_class: Callable[[str], str] = str,
         **drawing: Any,
     ) -> None:
         super().__init__(**drawing)
         self.caption_dropout, self.photo_share = caption_dropout, photo_share
-        self.text_to_image_share = text_to_image_share
-        self.captions = [*dict.fromkeys(example.caption for example in examples if example.caption), ""]
-        """Every caption once; the last is the empty one."""
+        self.text_to_image_share, self.class_share = text_to_image_share, class_share
+        named = list(dict.fromkeys(example.caption for example in examples if example.caption))
+        plain = [of_class(caption) for caption in named] if class_share else []
+        self.captions = [*named, *plain, ""]
+        """Every caption once, then, where they are wanted, those of the class in the same order; the last is the empty
+        one."""
+        self.named = len(named)
+        """How many of the captions name the garment: the first ones."""
         shapes: dict[torch.Size, list[Example]] = {}
         for example in examples:
             shapes.setdefault(example.mean.shape, []).append(example)
@@ -141,14 +150,14 @@ class Batches(Drawing):
         bucket = self.buckets[self.draw_bucket([len(bucket.first) for bucket in self.buckets], chance)]
         photos = self.draw_rows(len(bucket.first), chance)
         timesteps = self.draw_timesteps(chance)
-        dropped = torch.rand(self.size, generator=chance) < self.caption_dropout
+        empty = torch.rand(self.size, generator=chance) < self.caption_dropout
         rows = bucket.first[photos] + self._backdrops(bucket.backdrops[photos], chance)
-        captions = bucket.captions[rows].masked_fill(dropped, len(self.captions) - 1)
         posterior, noise = self.draw_noises(bucket.mean.shape[1:], step, part)
         mine = rows[self.share].to(self.device)
         around = None
         if bucket.around is not None:
             around = bucket.around[mine, self._hidings(bucket.around.shape[1], chance)[self.share].to(self.device)]
+        captions, dropped = self._left_out(bucket.captions[rows], empty, chance)
         return Batch(
             latents=torch.addcmul(bucket.mean[mine], bucket.std[mine], posterior),
             noise=noise,
@@ -159,6 +168,14 @@ class Batches(Drawing):
             files=[bucket.files[row] for row in rows[self.share].tolist()],
             around=around,
         )
+
+    def _left_out(self, captions: Tensor, empty: Tensor, chance: torch.Generator) -> tuple[Tensor, Tensor]:
+        """(n,) each: the captions' numbers with some left out, and which are."""
+        of_class = torch.zeros_like(empty)
+        if self.class_share:
+            of_class = (torch.rand(self.size, generator=chance) < self.class_share) & (captions < self.named)
+        left_out = (captions + self.named * of_class).masked_fill(empty, len(self.captions) - 1)
+        return left_out, empty | of_class
 
     def _hidings(self, ways: int, chance: torch.Generator) -> Tensor:
         """(n,): in which of so many ways each example is hidden; 0 is wholly."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,13 +46,14 @@ def take_in(
     clock: Clock,
     cache_dir: Path,
     text_to_image_share: float = 1.0,
+    class_share: float = 0.0,
 ) -> Intake:
     """Photos become latents and captions embeddings, each once; the first process fills the caches, the others read.
 
     Between the two, the trigger is learned where the settings ask for that.
 
     Args:
-        text_to_image_share: how often an inpainting base has a whole picture hidden; as in `LoraObjectiveSettings`.
+        text_to_image_share, class_share: as in `LoraObjectiveSettings`.
 
     Raises:
         UserError: every photo that is unfit; a trigger that cannot be learned.
@@ -60,6 +62,7 @@ def take_in(
         resolution = settings.photos.resolution or base.resolution
         garment = read_garment(settings.photos, resolution, base.multiple, cache_dir, load_models(settings.photos))
         garment.require_sound()
+        of_class = partial(of_the_class, trigger=garment.trigger, class_word=garment.class_word)
         examples = encode_photos(base, photos_to_learn(garment, settings.choice), cache_dir, settings.photos)
         batches = Batches(
             examples,
@@ -69,6 +72,8 @@ def take_in(
             timesteps=objective.timesteps,
             photo_share=settings.photos.photo_share,
             text_to_image_share=text_to_image_share,
+            class_share=class_share,
+            of_class=of_class,
             device=base.device,
             rank=accelerator.process_index,
             world=accelerator.num_processes,
@@ -78,6 +83,5 @@ def take_in(
             learn_word(settings, base, objective, garment, batches, accelerator, cache_dir, folder.path)
     with accelerator.main_process_first():
         text = text_of(base, batches.captions, settings.captions.cache_text, cache_dir)
-        plain = [of_the_class(caption, garment.trigger, garment.class_word) for caption in batches.captions]
-        class_text = text_of(base, plain, settings.captions.cache_text, cache_dir)
+        class_text = text_of(base, [*map(of_class, batches.captions)], settings.captions.cache_text, cache_dir)
     return Intake(garment, examples, batches, text, class_text)

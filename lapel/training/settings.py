@@ -61,10 +61,15 @@ class LoraObjectiveSettings(GarmentObjectiveSettings):
     others the garment is hidden, closely, loosely or in its box, as for a change of clothes. What is learned from both
     is worn on either kind of base."""
 
+    class_share: float = 0.0
+    """Share of examples (0 to 1) whose caption leaves the trigger out, and whose target is what the base itself
+    predicts: what a prior is to DreamBooth, so that the class word alone stays what it was."""
+
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.text_to_image_share <= 1:
-            raise ValueError(f"text_to_image_share is {self.text_to_image_share}: give a number from 0 to 1")
+        for name in ("text_to_image_share", "class_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}: give a number from 0 to 1")
 
 
 @dataclass

@@ -35,12 +35,12 @@ class Start:
     """The file of the photo that it is shown."""
     shown: GarmentPhotos
 
-    def predict(self, predict: Predict, no_caption: int) -> Predict:
-        """`predict` with the photo, and, where the caption has the number `no_caption`, without either."""
+    def predict(self, predict: Predict, named: int) -> Predict:
+        """`predict` with the photo, but without it where the caption is none of the first `named`."""
 
         def with_photo(noised: Tensor, timesteps: Tensor, captions: Tensor, features: Tensor | None = None) -> Tensor:
             seen = self.shown.features.repeat(len(captions), *[1] * (self.shown.features.dim() - 1))
-            seen[captions.cpu() == no_caption] = self.shown.nothing
+            seen[captions.cpu() >= named] = self.shown.nothing
             return predict(noised, timesteps, captions, seen.to(noised.device) if features is None else features)
 
         return with_photo

@@ -18,9 +18,9 @@ from evaluation.results import interval, write_figures, write_table
 from evaluation.trials import Training
 
 GRID = (
-    *("rank=4", "rank=64", "learning_rate=1.0e-3", "learning_rate=4.0e-3", "steps=150", "steps=450"),
-    *("min_snr_gamma=null", "min_snr_gamma=1", "masked=false", "outside_weight=0", "outside_weight=1"),
-    *("caption_dropout=0", "caption_dropout=0.1", "caption_dropout=0.4"),
+    *("rank=4", "rank=64", "learning_rate=1.0e-3", "learning_rate=4.0e-3", "steps=75", "steps=300"),
+    *("min_snr_gamma=null", "masked=false", "outside_weight=0", "outside_weight=1"),
+    *("outside=photo", "caption_dropout=0", "caption_dropout=0.4", "class_share=0.25"),
     *("kind=dora", "convolutions=true", "blocks=up_blocks", "blocks=unet text_encoder,cache_text=false"),
 )
 """Each a setting and its value; the other settings are the preset's."""

@@ -53,6 +53,28 @@ def test_what_is_hidden_is_all_or_a_part_in_the_share_that_is_asked_for() -> Non
     assert torch.equal(usual.noise, shown.noise)
 
 
+def test_the_class_is_named_in_the_share_that_is_asked_for_and_nothing_else_changes() -> None:
+    examples = [example(name, std=1.0) for name in "ab"]
+    changes = {"caption_dropout": 0.2, "batch_size": 8}
+    asked = batches(examples, class_share=0.25, of_class=lambda caption: caption[-1], **changes)
+    usual, seen = batches(examples, **changes), Counter()
+    assert asked.captions == ["caption of a", "caption of b", "a", "b", ""]
+    assert usual.captions == ["caption of a", "caption of b", ""]
+    assert asked.named == usual.named == 2
+    for step in range(200):
+        one, other = asked.draw(step), usual.draw(step)
+        for name in ("latents", "noise", "timesteps"):
+            assert torch.equal(getattr(one, name), getattr(other, name))
+        captions = [asked.captions[number] for number in one.captions.tolist()]
+        assert one.dropped == [row for row, caption in enumerate(captions) if len(caption) < 2]
+        assert all(
+            caption in ("", file, f"caption of {file}") for caption, file in zip(captions, one.files, strict=True)
+        )
+        seen.update(map(len, captions))
+    assert seen[0] / 1600 == pytest.approx(0.2, abs=0.04)
+    assert seen[1] / 1600 == pytest.approx(0.25 * 0.8, abs=0.04)
+
+
 def test_processes_share_one_batch() -> None:
     examples = [example(n, std=1.0) for n in "abcde"]
     whole = batches(examples, batch_size=6).draw(3)

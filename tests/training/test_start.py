@@ -64,7 +64,7 @@ def test_every_caption_comes_with_the_photo_and_none_with_nothing(begun: tuple[B
     accelerator: Any = SimpleNamespace(autocast=lambda: torch.autocast("cpu", enabled=False))
     bare = predictor(base, lambda rows: {name: one[rows] for name, one in text.items()}, accelerator)
     captions, times = torch.tensor([0, 1]), torch.tensor([500, 500])
-    seen = start.predict(bare, no_caption=1)(latents(2), times, captions)
+    seen = start.predict(bare, named=1)(latents(2), times, captions)
     nothing = start.shown.nothing[None]
     expected = [(0, start.shown.features), (1, nothing)]
     for number, features in expected:
