@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 from lapel.errors import UserError, run_program
 from lapel.fidelity.retouch import Retouch, RetouchSettings, require_photos, words
 from lapel.files import require_writable, written_whole
-from lapel.generation import Outfit, Request, WearSettings, put_on, read_outfit, save_images
+from lapel.generation import Outfit, Provenance, Request, WearSettings, put_on, read_outfit, save_images
 from lapel.generation.control import ControlSettings, made_of, read_controls
 from lapel.generation.inpaint import InpaintSettings
 from lapel.generation.like import like
 from lapel.generation.parsed import write_parsed
 from lapel.generation.progress import time_left
+from lapel.generation.regions import RegionSettings, read_regions
 from lapel.photos.captions import class_word_of, class_word_told
 from lapel.photos.vocabulary import attributes_of
 from lapel.quiet import quiet
@@ -67,9 +68,10 @@ class TryOnSettings:
 
 def main() -> None:
     """Read the photo, make the mask, draw the garment in it, and save."""
-    kinds = (TryOnSettings, WearSettings, InpaintSettings, RetouchSettings, ControlSettings, Request)
-    settings, wearing, inpainting, retouching, control, request = read_settings(
-        __doc__ or "", *kinds, argv=like(sys.argv[1:])
+    argv = like(sys.argv[1:])
+    kinds = (TryOnSettings, WearSettings, InpaintSettings, RetouchSettings, ControlSettings, RegionSettings, Request)
+    settings, wearing, inpainting, retouching, control, region, request = read_settings(
+        __doc__ or "", *kinds, argv=argv
     )
     outfit = on_inpainting_base(read_outfit(wearing))
     class_word = garment_word(outfit, settings, request)
@@ -79,6 +81,7 @@ def main() -> None:
     require_pose(settings)
     if not settings.pose_control:
         control.require_parsed()
+    region.require_encoder(wearing.encoder)
     require_writable(wearing.output_dir)
 
     quiet()
@@ -105,10 +108,14 @@ def main() -> None:
         *read_controls(control, base, photo.size),
         *pose_controls(settings, control, base, Wearer(photo, pose, parsing), change),
     ]
-    images = inpaint(base, pipeline, request, photo, change.mask, inpainting, time_left(), shown, controls, change.kept)
+    regions = outfit.named_regions(read_regions(region, photo.size, made_of(controls), parsing))
+    images = inpaint(
+        base, pipeline, request, photo, change.mask, inpainting, time_left(), shown, controls, change.kept, regions
+    )
     results = [retouch(image, change.mask) for image in images]
     made = write_parsed(made_of(controls), wearing.output_dir)
-    for path in [*save(photo, change.mask, results, request, outfit, base, wearing.output_dir), *made]:
+    provenance = outfit.provenance(base, region.told())
+    for path in [*save(photo, change.mask, results, request, provenance, wearing.output_dir), *made]:
         print(path)
 
 
@@ -210,13 +217,12 @@ def save(
     mask: Image.Image,
     results: list[tuple[Image.Image, dict[str, Any]]],
     request: Request,
-    outfit: Outfit,
-    base: Any,
+    provenance: Provenance,
     folder: Path,
 ) -> list[Path]:
     """Write the images with their settings, the mask, what was measured, and a sheet of photo, mask and images."""
     images = [image for image, _ in results]
-    paths = save_images(images, request, folder, outfit.provenance(base), beside=[(photo, "photo"), (mask, "mask")])
+    paths = save_images(images, request, folder, provenance, beside=[(photo, "photo"), (mask, "mask")])
     with written_whole(folder / "mask.png") as unfinished:
         mask.save(unfinished, format="PNG")
     told = {path.name: result for path, (_, result) in zip(paths, results, strict=False) if result}
