@@ -25,6 +25,7 @@ from lapel.generation.parsed import write_parsed
 from lapel.generation.progress import time_left
 from lapel.generation.regions import RegionSettings, read_regions
 from lapel.photos.captions import class_word_of, class_word_told
+from lapel.photos.people.looks import Worn
 from lapel.photos.vocabulary import attributes_of
 from lapel.quiet import quiet
 from lapel.settings import read_settings
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from lapel.base.base import Base
     from lapel.generation.control import Control
     from lapel.photos.people.change import Change, Wearer
-    from lapel.photos.people.shape import Shape
 
 
 @dataclass
@@ -75,7 +75,8 @@ def main() -> None:
     )
     outfit = on_inpainting_base(read_outfit(wearing))
     class_word = garment_word(outfit, settings, request)
-    request.prompt = outfit.named(request.prompt or prompt_for(outfit, settings, class_word))
+    worn = Worn(class_word, attributes_of(settings.garment_words))
+    request.prompt = outfit.named(request.prompt or prompt_for(outfit, worn))
     true_photos = retouching.true_photo or list(wearing.garment_photo)
     require_photos(retouching, true_photos)
     require_pose(settings)
@@ -88,14 +89,12 @@ def main() -> None:
     from lapel.generation.pose_models import find_pose
     from lapel.photos.people.change import Wearer
     from lapel.photos.people.parsing import read_parsing
-    from lapel.photos.people.shape import shape_of
 
     photo = read_photo(settings.image)
     pose = find_pose(settings.pose, photo.size, control.pose_model) if settings.pose else None
-    shape = shape_of(class_word, attributes_of(settings.garment_words))
     parsing = read_parsing(settings.parsing, photo.size) if settings.parsing else None
-    change = find_change(settings, Wearer(photo, pose, parsing), shape)
-    retouch = Retouch(retouching, true_photos, class_word, pose, shape)
+    change = find_change(settings, Wearer(photo, pose, parsing), worn)
+    retouch = Retouch(retouching, true_photos, class_word, pose, worn.shape)
 
     import torch
 
@@ -138,12 +137,10 @@ def garment_word(outfit: Outfit, settings: TryOnSettings, request: Request) -> s
     return word or "garment"
 
 
-def prompt_for(outfit: Outfit, settings: TryOnSettings, class_word: str) -> str:
+def prompt_for(outfit: Outfit, worn: Worn) -> str:
     """The prompt where none is given."""
-    from lapel.photos.people.looks import Worn
     from lapel.wardrobe import with_article
 
-    worn = Worn(class_word, attributes_of(settings.garment_words))
     named = "a {garment}" if outfit.cards[0].get("trigger") else with_article(worn.named())
     return f"a photo of a person wearing {named}"
 
@@ -194,8 +191,8 @@ def pose_controls(
     return [Control(network, made.shown(wearer.pose), made=made)]
 
 
-def find_change(settings: TryOnSettings, wearer: Wearer, shape: Shape) -> Change:
-    """Where the user's mask says, or where a garment of this shape goes on this person.
+def find_change(settings: TryOnSettings, wearer: Wearer, worn: Worn) -> Change:
+    """Where the user's mask says, or where the garment goes on this person.
 
     Raises:
         UserError: a file that does not fit the photo, or a photo in which nobody is found.
@@ -209,7 +206,7 @@ def find_change(settings: TryOnSettings, wearer: Wearer, shape: Shape) -> Change
     if settings.mask is not None:
         size = wearer.photo.size
         return Change(read_mask(settings.mask, settings.image, size), Image.new("L", size))
-    return change_of_clothes(wearer, shape, load_mask_model(settings.mask_model))
+    return change_of_clothes(wearer, worn, load_mask_model(settings.mask_model))
 
 
 def save(

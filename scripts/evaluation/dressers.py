@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from evaluation.trials import Training, garment_folder, train
-from evaluation.wearers import Masks, Subject, change_for
+from evaluation.wearers import Masks, Subject, change_for, worn
 from lapel.base.settings import BaseSettings
+from lapel.errors import UserError
 from lapel.generation import Request
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from lapel.generation import GarmentPhotos
-    from lapel.photos.people.looks import Looks
     from lapel.wardrobe import Garment
 
 Told = Literal["caption", "kind"]
@@ -63,6 +64,22 @@ METHODS = {
 """By the names that settings have for them, in the table's order."""
 
 
+def require_methods(flag: str, names: Sequence[str]) -> None:
+    """Refuse methods that nobody knows.
+
+    Raises:
+        UserError: such names, a line each.
+    """
+    findings = []
+    for name in names:
+        if name not in METHODS:
+            near = difflib.get_close_matches(name, METHODS, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(METHODS)}"
+            findings.append(f"{flag} {name}: no such method; {hint}")
+    if findings:
+        raise UserError(*findings)
+
+
 class Dresser:
     """Dresses the subjects by one method after the other.
 
@@ -101,7 +118,7 @@ class Dresser:
         from lapel.base.load import load_base
         from lapel.generation.control import load_controlnet
 
-        words = garment.words() if method.told == "caption" else looks_of(garment).worn["upper"].named()
+        words = garment.words() if method.told == "caption" else worn(garment).named()
         base = load_base(BaseSettings(base=method.base))
         pipeline, photos = base.pipeline("inpaint"), None
         if method.training:
@@ -145,21 +162,14 @@ class Dresser:
     def _map(self, number: int, shown: Shown) -> Image.Image:
         """The map of a subject, as `try_on.py` makes it."""
         from lapel.generation.parsed import changed_into, make_parsed
+        from lapel.photos.people.looks import Looks
         from lapel.photos.people.pose import draw_pose
 
         one = self.subjects[number]
         if shown == "skeleton":
             return draw_pose(one.pose)
-        made = make_parsed(Path("person.json"), one.pose, looks_of(one.garment))
+        made = make_parsed(Path("person.json"), one.pose, Looks.of(worn(one.garment)))
         return changed_into(one.before.parsing, made, self.changes[number].mask).shown(one.pose)
-
-
-def looks_of(garment: Garment) -> Looks:
-    """A garment of the wardrobe in words of shape."""
-    from lapel.photos.people.looks import read_looks
-
-    sleeves = {"none": "sleeveless", "short": "short sleeve", "long": "long sleeve"}[garment.sleeve]
-    return read_looks(f"{garment.kind}, {sleeves}")
 
 
 def _seen(file: Any, base: Any, one: Subject) -> GarmentPhotos:
