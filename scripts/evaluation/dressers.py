@@ -80,18 +80,31 @@ def require_methods(flag: str, names: Sequence[str]) -> None:
         raise UserError(*findings)
 
 
+@dataclass
+class DresserSettings:
+    """How somebody is dressed, whatever is measured then."""
+
+    trials_dir: Path = Path("runs/trials")
+    """Takes the garments' photos and the trainings of methods that wear adapters, which other measurements share."""
+
+    garments: int = 5
+    """Which they are dressed in, in turn."""
+
+    encoder: Path = Path("tiny")
+    """A garment encoder for `tiny`."""
+
+    steps: int = 30
+    """Denoising steps."""
+
+    guidance: float = 4.0
+    """Classifier-free guidance."""
+
+
 class Dresser:
-    """Dresses the subjects by one method after the other.
+    """Dresses the subjects by one method after the other."""
 
-    Args:
-        encoder: the garment encoder's file.
-        trials: the folder of garments' photos and trainings.
-        steps, guidance: of the drawing.
-    """
-
-    def __init__(self, subjects: Sequence[Subject], encoder: Path, trials: Path, steps: int, guidance: float) -> None:
-        self.subjects, self.encoder, self.trials = subjects, encoder, trials
-        self.steps, self.guidance = steps, guidance
+    def __init__(self, subjects: Sequence[Subject], settings: DresserSettings) -> None:
+        self.subjects, self.settings = subjects, settings
         self.changes = [change_for(one) for one in subjects]
 
     def dress(self, method: Method) -> tuple[list[Image.Image], Masks]:
@@ -118,16 +131,17 @@ class Dresser:
         from lapel.base.load import load_base
         from lapel.generation.control import load_controlnet
 
+        trials = self.settings.trials_dir
         words = garment.words() if method.told == "caption" else worn(garment).named()
         base = load_base(BaseSettings(base=method.base))
         pipeline, photos = base.pipeline("inpaint"), None
         if method.training:
-            run = train(Training.of(method.training), garment_folder(garment, self.trials / "photos"), self.trials)
+            run = train(Training.of(method.training), garment_folder(garment, trials / "photos"), trials)
             card = card_of(run)
             words = f"{card['trigger']} {card['class_word']}"
             wear(pipeline, [(run / f"{card['name']}{KOHYA_SUFFIX}", weight_of(card))])
         if method.encoder:
-            file = read_encoder(self.encoder)
+            file = read_encoder(self.settings.encoder)
             photos = _seen(file, base, next(one for one in self.subjects if one.garment == garment))
             wear_encoder(pipeline, file, 1.0)
         network = load_controlnet("tiny", base) if method.shown else None
@@ -152,7 +166,7 @@ class Dresser:
 
         one, how = self.subjects[number], InpaintSettings(mask_feather=4)
         prompt = phrase(words, "worn", one.scene)
-        request = Request(prompt=prompt, steps=self.steps, guidance=self.guidance, seeds=[number])
+        request = Request(prompt=prompt, steps=self.settings.steps, guidance=self.settings.guidance, seeds=[number])
         mask, kept = self.changes[number].mask, self.changes[number].kept
         controls = [Control(network, self._map(number, method.shown))] if network is not None else []
         photo = Image.fromarray(one.before.image)

@@ -13,20 +13,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from evaluation.dressers import METHODS, Dresser, require_methods
+from evaluation.dressers import METHODS, Dresser, DresserSettings, require_methods
 from evaluation.results import write, write_table
 from evaluation.wearers import garment, scores, sheet, subject
 
 
 @dataclass
-class TryOnSettings:
+class TryOnSettings(DresserSettings):
     """What dresses how many people."""
 
     output_dir: Path = Path("runs/try-on")
     """Takes `try_on.json`, `try_on.md` and `try_on.png`."""
-
-    trials_dir: Path = Path("runs/trials")
-    """Takes the garments' photos and the trainings, which other measurements share."""
 
     methods: list[str] = field(default_factory=lambda: list(METHODS))
     """Which ways of dressing, by their letters; those that wear adapters train them first, in minutes a garment."""
@@ -34,20 +31,8 @@ class TryOnSettings:
     people: int = 50
     """In poses and places of their own."""
 
-    garments: int = 5
-    """Which they are dressed in, in turn."""
-
-    encoder: Path = Path("tiny")
-    """A garment encoder for `tiny`."""
-
     size: int = 256
     """Side of the photos, in pixels."""
-
-    steps: int = 30
-    """Denoising steps."""
-
-    guidance: float = 4.0
-    """Classifier-free guidance."""
 
     def __post_init__(self) -> None:
         """Refuse what nobody knows.
@@ -65,12 +50,10 @@ HEAD = """\
 
 def measure_try_on(settings: TryOnSettings) -> None:
     """The table of methods, and a contact sheet."""
-    import numpy as np
-
     subjects = [
         subject(garment(number % settings.garments), number, settings.size) for number in range(settings.people)
     ]
-    dresser = Dresser(subjects, settings.encoder, settings.trials_dir, settings.steps, settings.guidance)
+    dresser = Dresser(subjects, settings)
     rows, drawn = [], {}
     for name in settings.methods:
         images, masks = dresser.dress(METHODS[name])
@@ -78,8 +61,7 @@ def measure_try_on(settings: TryOnSettings) -> None:
         drawn[METHODS[name].title] = images
         print(row_text(rows[-1]), file=sys.stderr, flush=True)
     truth = [one.pictures[1] for one in subjects]
-    changed = [np.asarray((one.before.image != one.truth.image).any(axis=2)) for one in subjects]
-    rows.append({"method": "as it should be", **scores(subjects, truth, changed)})
+    rows.append({"method": "as it should be", **scores(subjects, truth, [one.changed for one in subjects])})
     write(settings.output_dir, "try_on", rows, sheet(subjects, drawn))
     write_table(settings.output_dir, "try_on", [HEAD, *map(row_text, rows)])
 

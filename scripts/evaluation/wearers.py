@@ -47,6 +47,12 @@ class Subject:
         return [Image.fromarray(photo.image) for photo in (self.before, self.truth)]
 
     @property
+    def changed(self) -> npt.NDArray[np.bool_]:
+        """(h, w) where the truth is another than before."""
+        changed: npt.NDArray[np.bool_] = (self.before.image != self.truth.image).any(axis=2)
+        return changed
+
+    @property
     def pose(self) -> Pose:
         from lapel.photos.people.pose import Pose
 

@@ -21,8 +21,7 @@ def one() -> wearers.Subject:
 
 
 def score(one: wearers.Subject, pixels: np.ndarray) -> dict[str, float]:
-    drawn = (one.before.image != one.truth.image).any(axis=2)
-    return wearers.scores([one], [Image.fromarray(pixels)], [drawn])
+    return wearers.scores([one], [Image.fromarray(pixels)], [one.changed])
 
 
 def test_the_truth_is_right_in_everything(one: wearers.Subject) -> None:

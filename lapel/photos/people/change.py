@@ -34,7 +34,7 @@ _OUTFIT = 2.3
 """Clothes that are so many times as high as they are wide are an upper and a lower garment."""
 _WAIST = (0.32, 0.55)
 """Where they part, as shares of their height."""
-_OTHERS = ("upper", "outer", "lower", "dress", "print", "shoes")
+_CLOTHES = ("upper", "outer", "lower", "dress", "print", "shoes")
 _BEYOND = 0.1
 """Of the shoulders' width: other clothes may be covered so far beyond where the wardrobe's cut has the new garment."""
 _EDGE = 0.008
@@ -119,7 +119,7 @@ def _other_clothes(wearer: Wearer, worn: Worn, beyond: float) -> Bools:
     cut = _classes(parsing_of(wearer.pose, Looks.of(worn).clothes()), replaced)
     side = 2 * max(1, round(beyond)) + 1
     near = cv2.dilate(cut.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))) > 0
-    return _classes(wearer.parsing, tuple(name for name in _OTHERS if name not in replaced)) & ~near
+    return _classes(wearer.parsing, tuple(name for name in _CLOTHES if name not in replaced)) & ~near
 
 
 def _replaced(shape: Shape) -> tuple[str, ...]:
