@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from lapel.base.base import Base
     from lapel.generation.keep import Placed
+    from lapel.generation.regions import Regions
     from lapel.photos.catalogue import CatalogueSettings
     from lapel.photos.people.looks import Looks
 
@@ -99,8 +100,7 @@ def main() -> None:
         shown = [*controls, *stance.controls(network)]
         asked = dataclasses.replace(request, prompt=prompt)
         regions = outfit.named_regions(read_regions(region, size, made_of(shown)))
-        with regional(pipeline, regions):
-            images = draw(settings, word or "garment", base, pipeline, asked, stance.pose, shown, photos)
+        images = draw(settings, word or "garment", base, pipeline, asked, stance.pose, shown, photos, regions)
         rows.append((prompt, asked, images))
     made = [*made_of(controls), *(stance.parsed for stance in stances if stance.parsed)]
     paths = save(rows, outfit.provenance(base, region.told()), wearing.output_dir)
@@ -187,6 +187,7 @@ def draw(
     pose: Pose | None,
     controls: list[Control],
     photos: Any,
+    regions: Regions,
 ) -> list[Image.Image]:
     """The images of one prompt in one pose."""
     from lapel.generation import generate
@@ -195,11 +196,12 @@ def draw(
     assert request.width is not None and request.height is not None
     size = (request.width, request.height)
     if settings.keep is None:
-        with guided(pipeline, controls, size):
+        with guided(pipeline, controls, size), regional(pipeline, regions):
             return generate(pipeline, request, time_left(), photos)
     placed = put_down(settings, word, size, pose)
     how = InpaintSettings(masked_content="noise", mask_feather=0, only_masked=False)
-    return inpaint(base, pipeline, request, placed.canvas, placed.drawn, how, time_left(), photos, controls)
+    canvas, drawn = placed.canvas, placed.drawn
+    return inpaint(base, pipeline, request, canvas, drawn, how, time_left(), photos, controls, regions=regions)
 
 
 def put_down(settings: DressSettings, word: str, size: tuple[int, int], pose: Pose | None) -> Placed:

@@ -17,13 +17,15 @@ from typing import TYPE_CHECKING, Any
 from lapel.errors import UserError, run_program
 from lapel.fidelity.retouch import Retouch, RetouchSettings, require_photos, words
 from lapel.files import require_writable, written_whole
-from lapel.generation import Outfit, Request, WearSettings, put_on, read_outfit, save_images
+from lapel.generation import Outfit, Provenance, Request, WearSettings, put_on, read_outfit, save_images
 from lapel.generation.control import ControlSettings, made_of, read_controls
 from lapel.generation.inpaint import InpaintSettings
 from lapel.generation.like import like
 from lapel.generation.parsed import write_parsed
 from lapel.generation.progress import time_left
+from lapel.generation.regions import RegionSettings, read_regions
 from lapel.photos.captions import class_word_of, class_word_told
+from lapel.photos.people.looks import Worn
 from lapel.photos.vocabulary import attributes_of
 from lapel.quiet import quiet
 from lapel.settings import read_settings
@@ -34,7 +36,6 @@ if TYPE_CHECKING:
     from lapel.base.base import Base
     from lapel.generation.control import Control
     from lapel.photos.people.change import Change, Wearer
-    from lapel.photos.people.shape import Shape
 
 
 @dataclass
@@ -67,32 +68,33 @@ class TryOnSettings:
 
 def main() -> None:
     """Read the photo, make the mask, draw the garment in it, and save."""
-    kinds = (TryOnSettings, WearSettings, InpaintSettings, RetouchSettings, ControlSettings, Request)
-    settings, wearing, inpainting, retouching, control, request = read_settings(
-        __doc__ or "", *kinds, argv=like(sys.argv[1:])
+    argv = like(sys.argv[1:])
+    kinds = (TryOnSettings, WearSettings, InpaintSettings, RetouchSettings, ControlSettings, RegionSettings, Request)
+    settings, wearing, inpainting, retouching, control, region, request = read_settings(
+        __doc__ or "", *kinds, argv=argv
     )
     outfit = on_inpainting_base(read_outfit(wearing))
     class_word = garment_word(outfit, settings, request)
-    request.prompt = outfit.named(request.prompt or prompt_for(outfit, settings, class_word))
+    worn = Worn(class_word, attributes_of(settings.garment_words))
+    request.prompt = outfit.named(request.prompt or prompt_for(outfit, worn))
     true_photos = retouching.true_photo or list(wearing.garment_photo)
     require_photos(retouching, true_photos)
     require_pose(settings)
     if not settings.pose_control:
         control.require_parsed()
+    region.require_encoder(wearing.encoder)
     require_writable(wearing.output_dir)
 
     quiet()
     from lapel.generation.pose_models import find_pose
     from lapel.photos.people.change import Wearer
     from lapel.photos.people.parsing import read_parsing
-    from lapel.photos.people.shape import shape_of
 
     photo = read_photo(settings.image)
     pose = find_pose(settings.pose, photo.size, control.pose_model) if settings.pose else None
-    shape = shape_of(class_word, attributes_of(settings.garment_words))
     parsing = read_parsing(settings.parsing, photo.size) if settings.parsing else None
-    change = find_change(settings, Wearer(photo, pose, parsing), shape)
-    retouch = Retouch(retouching, true_photos, class_word, pose, shape)
+    change = find_change(settings, Wearer(photo, pose, parsing), worn)
+    retouch = Retouch(retouching, true_photos, class_word, pose, worn.shape)
 
     import torch
 
@@ -105,10 +107,14 @@ def main() -> None:
         *read_controls(control, base, photo.size),
         *pose_controls(settings, control, base, Wearer(photo, pose, parsing), change),
     ]
-    images = inpaint(base, pipeline, request, photo, change.mask, inpainting, time_left(), shown, controls, change.kept)
+    regions = outfit.named_regions(read_regions(region, photo.size, made_of(controls), parsing))
+    images = inpaint(
+        base, pipeline, request, photo, change.mask, inpainting, time_left(), shown, controls, change.kept, regions
+    )
     results = [retouch(image, change.mask) for image in images]
     made = write_parsed(made_of(controls), wearing.output_dir)
-    for path in [*save(photo, change.mask, results, request, outfit, base, wearing.output_dir), *made]:
+    provenance = outfit.provenance(base, region.told())
+    for path in [*save(photo, change.mask, results, request, provenance, wearing.output_dir), *made]:
         print(path)
 
 
@@ -131,12 +137,10 @@ def garment_word(outfit: Outfit, settings: TryOnSettings, request: Request) -> s
     return word or "garment"
 
 
-def prompt_for(outfit: Outfit, settings: TryOnSettings, class_word: str) -> str:
+def prompt_for(outfit: Outfit, worn: Worn) -> str:
     """The prompt where none is given."""
-    from lapel.photos.people.looks import Worn
     from lapel.wardrobe import with_article
 
-    worn = Worn(class_word, attributes_of(settings.garment_words))
     named = "a {garment}" if outfit.cards[0].get("trigger") else with_article(worn.named())
     return f"a photo of a person wearing {named}"
 
@@ -187,8 +191,8 @@ def pose_controls(
     return [Control(network, made.shown(wearer.pose), made=made)]
 
 
-def find_change(settings: TryOnSettings, wearer: Wearer, shape: Shape) -> Change:
-    """Where the user's mask says, or where a garment of this shape goes on this person.
+def find_change(settings: TryOnSettings, wearer: Wearer, worn: Worn) -> Change:
+    """Where the user's mask says, or where the garment goes on this person.
 
     Raises:
         UserError: a file that does not fit the photo, or a photo in which nobody is found.
@@ -202,7 +206,7 @@ def find_change(settings: TryOnSettings, wearer: Wearer, shape: Shape) -> Change
     if settings.mask is not None:
         size = wearer.photo.size
         return Change(read_mask(settings.mask, settings.image, size), Image.new("L", size))
-    return change_of_clothes(wearer, shape, load_mask_model(settings.mask_model))
+    return change_of_clothes(wearer, worn, load_mask_model(settings.mask_model))
 
 
 def save(
@@ -210,13 +214,12 @@ def save(
     mask: Image.Image,
     results: list[tuple[Image.Image, dict[str, Any]]],
     request: Request,
-    outfit: Outfit,
-    base: Any,
+    provenance: Provenance,
     folder: Path,
 ) -> list[Path]:
     """Write the images with their settings, the mask, what was measured, and a sheet of photo, mask and images."""
     images = [image for image, _ in results]
-    paths = save_images(images, request, folder, outfit.provenance(base), beside=[(photo, "photo"), (mask, "mask")])
+    paths = save_images(images, request, folder, provenance, beside=[(photo, "photo"), (mask, "mask")])
     with written_whole(folder / "mask.png") as unfinished:
         mask.save(unfinished, format="PNG")
     told = {path.name: result for path, (_, result) in zip(paths, results, strict=False) if result}

@@ -12,6 +12,7 @@ learning: garments of the wardrobe, by (a) the base with the trigger, (b) the ba
 loading: what memory and time the single file of a base takes to load, at the true shapes.
 masks: what the intake finds of the garment, against true masks.
 measures: whether each measure of fidelity grows with a known change, and with nothing else.
+prints: printed words on clothes that are changed, as they are drawn and put back by the garment's photo.
 sweep: which settings of a LoRA's training learn best, each varied alone, on garments that `tiny` never saw.
 tiny: whether the embedded base draws what its prompts say, on combinations that it has never seen.
 try_on: clothes changed on drawn people, held against the same people who really wear them.
@@ -38,6 +39,7 @@ MEASUREMENTS = {
     "loading": ("evaluation.loading", "measure_loading", "LoadingSettings"),
     "masks": ("evaluation.masks", "measure_masks", "MaskSettings"),
     "measures": ("evaluation.measures", "measure_measures", "MeasureSettings"),
+    "prints": ("evaluation.prints", "measure_prints", "PrintSettings"),
     "try_on": ("evaluation.try_on", "measure_try_on", "TryOnSettings"),
     "try_on_memory": ("evaluation.try_on_memory", "measure_try_on_memory", "TryOnMemorySettings"),
     "tuning": ("evaluation.tuning", "measure_tuning", "TuningSettings"),

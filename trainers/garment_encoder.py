@@ -178,13 +178,9 @@ class Drawn:
     ) -> None:
         from lapel.generation import GarmentPhotos
         from lapel.training.samples import PhotoSamples
-        from lapel.wardrobe import with_article
 
         shown = [
-            (
-                with_article(catalogue.photos[row]["class_word"]),
-                GarmentPhotos(batches.features_of([row]), batches.nothing),
-            )
+            (catalogue.photos[row]["class_word"], GarmentPhotos(batches.features_of([row]), batches.nothing))
             for row in catalogue.first_photos(settings.encoder.sample_garments)
         ]
         side = settings.catalogue.resolution or base.resolution

@@ -65,17 +65,21 @@ def find_print(photo: Pixels, mask: Bools, reader: TextReader) -> Printed | None
     lines = reader.lines(photo, mask)
     if not lines:
         return None
-    area = np.zeros(mask.shape, np.uint8)
+    area, boxes = np.zeros(mask.shape, np.uint8), np.zeros(mask.shape, np.uint8)
     for line in lines:
         grown = line.corners + (line.corners - line.corners.mean(axis=0)) * 0.1
         margin = max(1, round(_MARGIN * line.height))
         one = cv2.fillPoly(np.zeros_like(area), [grown.round().astype(np.int32)], 1)
+        boxes |= one
         area |= cv2.dilate(one, np.ones((2 * margin + 1, 2 * margin + 1), np.uint8))
     area &= mask
     lab = to_lab(photo)
     ring = (cv2.dilate(area, np.ones((9, 9), np.uint8)) > area) & mask
     ground = np.median(lab[ring if ring.any() else mask], axis=0)
     ink = np.clip((delta_e(lab, ground) - _GROUND) / (_INK - _GROUND), 0, 1) * area
+    # Letters may reach out of their line's box; what lies beyond it alone is a seam or the garment's edge.
+    _, parts = cv2.connectedComponents((ink > 0).astype(np.uint8))
+    ink *= np.isin(parts, parts[boxes > 0])
     words = " ".join(line.words for line in lines)
     return Printed(words, lab, ink.astype(np.float32), ground, area.astype(np.float32), _axis(mask))
 

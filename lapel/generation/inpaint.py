@@ -11,6 +11,7 @@ from lapel.errors import UserError
 from lapel.generation.control import Control, guided
 from lapel.generation.denoise import GarmentPhotos, Progress, generate
 from lapel.generation.patch import Patch, box_around, choose_patch, soften
+from lapel.generation.regions import Regions, regional
 from lapel.generation.request import Request
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ def inpaint(
     photos: GarmentPhotos | None = None,
     controls: Sequence[Control] = (),
     kept: Image.Image | None = None,
+    regions: Regions | None = None,
 ) -> list[Image.Image]:
     """Draw what the mask covers anew, one image for each of the request's seeds, each of the photo's size.
 
@@ -118,9 +120,11 @@ def inpaint(
         mask: mode L, of the photo's size; 255 where it is drawn.
         controls: whose maps are of the photo's size, or its aspect.
         kept: mode L, of the photo's size; what stays even where the mask fades out.
+        regions: of the photo's size.
 
     Raises:
-        UserError: a mask of another size, or one that covers nothing, or fewer steps than the strength leaves any of.
+        UserError: a mask of another size, or one that covers nothing, or nothing of a region, or fewer steps than the
+            strength leaves any of.
     """
     if mask.size != photo.size:
         sizes = f"{mask.width} x {mask.height}, the photo {photo.width} x {photo.height}"
@@ -135,7 +139,8 @@ def inpaint(
     sized = dataclasses.replace(request, width=patch.size[0], height=patch.size[1])
     upon = _upon(base, patch, photo, patch.cells(alpha, base.latent_stride), settings)
     cut = [dataclasses.replace(control, map=patch.cut_map(control.map, photo.size)) for control in controls]
-    with guided(pipeline, cut, patch.size):
+    bound = regions.cut(patch, alpha) if regions else Regions(patch.size)
+    with guided(pipeline, cut, patch.size), regional(pipeline, bound):
         drawn = generate(pipeline, sized, progress, photos, upon)
     return [patch.put_back(photo, image, alpha) for image in drawn]
 

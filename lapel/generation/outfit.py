@@ -16,6 +16,7 @@ from lapel.errors import UserError
 from lapel.files import sha256
 from lapel.generation.images import Provenance, WornAdapter
 from lapel.generation.wearing import WearSettings
+from lapel.photos.captions import filled
 
 if TYPE_CHECKING:
     from lapel.base.base import Base, PipelineKind
@@ -37,7 +38,7 @@ class Outfit:
     base: BaseSettings
 
     def named(self, prompt: str) -> str:
-        """The prompt, in which `{garment}` becomes the trigger and the class word.
+        """The prompt, in which `{garment}` becomes the trigger and the class word, as `filled` has it.
 
         Raises:
             UserError: the prompt is empty, or asks for a trigger that the adapter does not tell.
@@ -48,7 +49,7 @@ class Outfit:
             return prompt
         if not self.cards[0].get("trigger"):
             raise UserError(f"{self.files[0]}: tells no trigger; write it into the prompt instead of {{garment}}")
-        return prompt.replace("{garment}", escaped(f"{self.cards[0]['trigger']} {self.class_word}".strip()))
+        return filled(prompt, escaped(f"{self.cards[0]['trigger']} {self.class_word}".strip()))
 
     def showing(self, photos: list[Path]) -> Outfit:
         """The outfit whose encoder is shown these photos of the garment."""

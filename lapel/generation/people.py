@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lapel.errors import UserError
+from lapel.wardrobe import with_article
 
 
 @dataclass
@@ -52,7 +53,7 @@ class PeopleSettings:
             who = " ".join(word for word in (age, build, gender) if word)
             what = [f"{skin} skin" if skin else "", f"{hair} hair" if hair else ""]
             having = " and ".join(word for word in what if word)
-            yield f"{_article(who)} {who}" + (f" with {having}" if having else "")
+            yield with_article(who) + (f" with {having}" if having else "")
 
     def prompts(self, garment: str) -> list[str]:
         """A prompt for each person in each place, wearing what goes by that name."""
@@ -62,7 +63,3 @@ class PeopleSettings:
             for look in self.looks()
             for place in places
         ]
-
-
-def _article(words: str) -> str:
-    return "an" if words[:1].lower() in "aeiou" else "a"

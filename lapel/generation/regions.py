@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from torch import Tensor
 
+    from lapel.generation.patch import Alpha, Patch
     from lapel.photos.people.parsing import Classes
 
     Bools = npt.NDArray[np.bool_]
@@ -38,7 +39,7 @@ class RegionSettings:
 
     region_map: Path | None = None
     """The parsing map that tells where classes are, a PNG in the palette of docs/wear.md; unless given, the one that is
-    made of `--shape`."""
+    made of `--shape`, or else the photo's own (`--parsing`), where clothes are changed."""
 
     encoder_region: str = ""
     """WHERE alone the photos that the garment encoder is shown count; everywhere unless given."""
@@ -101,17 +102,42 @@ class Regions:
     photos: Bools | None = None
     """(h, w) where the garment encoder's photos count; None for everywhere."""
 
+    def cut(self, patch: Patch, alpha: Alpha) -> Regions:
+        """Of a photo of their size, the regions in the patch that is drawn, of which `alpha` (h, w) says what changes.
 
-def read_regions(settings: RegionSettings, size: tuple[int, int], made: Sequence[Parsed] = ()) -> Regions:
+        Raises:
+            UserError: nothing of a region changes.
+        """
+        import numpy as np
+        from PIL import Image
+
+        def part(mask: Bools) -> Bools:
+            return np.asarray(patch.cut_map(Image.fromarray(mask), self.size))
+
+        missed = [words for words, mask in zip(self.words, self.masks, strict=True) if not alpha[mask].any()]
+        if self.photos is not None and not alpha[self.photos].any():
+            missed.append("the encoder's photos")
+        if missed:
+            raise UserError(
+                *(f"{what}: its region lies outside of the mask, where nothing is drawn" for what in missed)
+            )
+        photos = None if self.photos is None else part(self.photos)
+        return Regions(patch.size, self.words, tuple(map(part, self.masks)), photos)
+
+
+def read_regions(
+    settings: RegionSettings, size: tuple[int, int], made: Sequence[Parsed] = (), before: Classes | None = None
+) -> Regions:
     """The regions of a picture of that size (width, height).
 
     Args:
         made: parsing maps that were made for it, of which the first one counts.
+        before: the parsing map of what the picture is made of, which counts where none was made.
 
     Raises:
         UserError: a file that cannot be read, a class without a map, or a place that is empty.
     """
-    classes = made[0].classes if made else None
+    classes = made[0].classes if made else before
     if settings.region_map is not None:
         classes = _read_classes(settings.region_map, size)
     pairs = [text.partition("=")[::2] for text in settings.region]

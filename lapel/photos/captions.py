@@ -54,9 +54,9 @@ def read_text(path: Path) -> str:
 def compose(written: str | None, view: str, worn: bool, trigger: str, class_word: str, place: str = "") -> str:
     """The training caption, in which `<trigger> <class word>` stands for the garment.
 
-    A written caption keeps its words: `{garment}` in it becomes the garment's name; else the class word gets the
-    trigger before it; else the name is put before the caption. Without one, the caption says what varies from photo to
-    photo, its view, whether somebody wears the garment, and the `place` where one is told ("at the beach"), so that
+    A written caption keeps its words: `{garment}` in it becomes the garment's name, as `filled` has it; else the class
+    word does; else the name is put before the caption. Without one, the caption says what varies from photo to photo,
+    its view, whether somebody wears the garment, and the `place` where one is told ("at the beach"), so that
     these stay free to choose in a prompt. What is constant (colours, pattern, neckline) is left out, so that it goes
     into the trigger.
     """
@@ -65,11 +65,30 @@ def compose(written: str | None, view: str, worn: bool, trigger: str, class_word
         return unwritten(garment, view, worn) + (f", {place}" if place else "")
     text = " ".join(written.split())
     if "{garment}" in text:
-        return text.replace("{garment}", garment)
+        return filled(text, garment)
     if re.search(rf"(?<!\w){re.escape(trigger)}(?!\w)", text):
         return text
-    named, count = re.subn(rf"(?<!\w){re.escape(class_word)}(?!\w)", lambda _: garment, text, count=1, flags=re.I)
-    return named if count else f"a photo of {garment}, {text}"
+    named, count = re.subn(rf"(?<!\w){re.escape(class_word)}(?!\w)", "{garment}", text, count=1, flags=re.I)
+    return filled(named, garment) if count else f"a photo of {garment}, {text}"
+
+
+def filled(text: str, name: str, articled: bool = False) -> str:
+    """The text in which the garment's name stands for `{garment}`.
+
+    An article before it becomes the one that the name takes: `a {garment}` is `an orange dress`, or `blue trousers`.
+
+    Args:
+        articled: whether the name has its article in any case.
+    """
+    from lapel.wardrobe import with_article
+
+    def named(found: re.Match[str]) -> str:
+        if not (found[1] or articled):
+            return name
+        article = with_article(name).removesuffix(name)
+        return (article.capitalize() if (found[1] or "").istitle() else article) + name
+
+    return re.sub(r"(?:(?<!\w)([Aa]n?)\s+)?\{garment\}", named, text)
 
 
 def of_the_class(caption: str, trigger: str, class_word: str) -> str:

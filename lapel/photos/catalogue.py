@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from lapel.errors import UserError
 from lapel.files import sha256
-from lapel.photos.captions import VIEWS, unwritten
+from lapel.photos.captions import VIEWS, filled, unwritten
 from lapel.photos.feed import FeedRow, feed_row, read_rows
 from lapel.photos.folder import DEFAULT_CLASS_WORD, Listing, PhotoFile, list_garment
 from lapel.photos.settings import PhotoSettings
@@ -265,7 +265,7 @@ def _row(
     view = photo.view or ("worn" if mask.worn else "")
     crop = place_crop(mask.image, resolution, multiple)
     plain = unwritten(with_article(listing.class_word), view, worn=view == "worn")
-    written = " ".join((photo.written or "").split()).replace("{garment}", listing.class_word) or plain
+    written = filled(" ".join((photo.written or "").split()), listing.class_word) or plain
     return {
         "sku": listing.name,
         "file": photo.path.name,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from lapel.photos.vocabulary import ATTRIBUTES
-from lapel.wardrobe import SCENE_WORDS
+from lapel.wardrobe import SCENE_WORDS, with_article
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -21,11 +21,11 @@ SURE = 0.95
 """The probability from which a reading is believed. `scripts/evaluate.py views` shows what that is worth."""
 
 _VIEW_TEXTS = {
-    "front": ("a photo of a {}, front view", "a flat lay of a {}"),
-    "back": ("a photo of a {}, back view", "the back of a {}"),
-    "side": ("a photo of a {}, side view", "the side of a {}"),
-    "detail": ("a close-up of a {}", "a detail of a {}"),
-    "worn": ("a photo of a person wearing a {}", "a person wearing a {}"),
+    "front": ("a photo of {}, front view", "a flat lay of {}"),
+    "back": ("a photo of {}, back view", "the back of {}"),
+    "side": ("a photo of {}, side view", "the side of {}"),
+    "detail": ("a close-up of {}", "a detail of {}"),
+    "worn": ("a photo of a person wearing {}", "a person wearing {}"),
 }
 
 
@@ -68,20 +68,22 @@ class Choice:
 def read_view(reader: Reader, picture: Image.Image, class_word: str, another: bool = False) -> Choice:
     """The view of a garment in a whole photo; where the name says that it is `another` view, it is not the front."""
     views = [view for view in reader.views if not (another and view == "front")]
-    texts = {view: [text.format(class_word) for text in _VIEW_TEXTS[view]] for view in views}
+    texts = {view: [text.format(with_article(class_word)) for text in _VIEW_TEXTS[view]] for view in views}
     return _choose(reader, picture, texts)
 
 
 def read_scene(reader: Reader, picture: Image.Image, class_word: str) -> Choice:
     """The place, in the words that a caption says it with: `at the beach`."""
     words = [SCENE_WORDS[scene] for scene in reader.scenes]
-    return _choose(reader, picture, {word: [f"a photo of a {class_word}, {word}"] for word in words})
+    return _choose(reader, picture, {word: [f"a photo of {with_article(class_word)}, {word}"] for word in words})
 
 
 def read_attributes(reader: Reader, picture: Image.Image, class_word: str) -> dict[str, Choice]:
     """The attributes of the garment that the reader knows words for."""
     return {
-        attribute: _choose(reader, picture, {value: [f"a photo of a {value} {class_word}"] for value in values})
+        attribute: _choose(
+            reader, picture, {value: ["a photo of " + with_article(f"{value} {class_word}")] for value in values}
+        )
         for attribute, values in reader.attributes.items()
     }
 

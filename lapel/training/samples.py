@@ -15,6 +15,7 @@ from lapel.base.settings import BaseSettings
 from lapel.files import written_whole
 from lapel.generation import GarmentPhotos, Request, generate_together, save_image
 from lapel.photos import GarmentFolder
+from lapel.photos.captions import filled
 from lapel.sheet import contact_sheet
 from lapel.training.settings import RunSettings
 
@@ -77,9 +78,9 @@ class Samples:
         self.folder = folder
         self.settings, self.side, self.shown = settings, side, shown
         words = escaped(f"{garment.trigger} {garment.class_word}")
-        self.named = [prompt.replace("{garment}", words) for prompt in settings.sample_prompts]
+        self.named = [filled(prompt, words) for prompt in settings.sample_prompts]
         """The prompts as they ask for the garment."""
-        self.plain = [prompt.replace("{garment}", escaped(garment.class_word)) for prompt in settings.sample_prompts]
+        self.plain = [filled(prompt, escaped(garment.class_word)) for prompt in settings.sample_prompts]
         """The prompts by words that the base knows."""
 
     @property
@@ -149,14 +150,14 @@ class PhotoSamples(Samples):
 
     Args:
         folder, settings, side: as for `Samples`.
-        shown: for each garment its words, with their article, and what the encoder is shown of it.
+        shown: for each garment its words, which take their article, and what the encoder is shown of it.
     """
 
     def __init__(
         self, folder: Path, settings: RunSettings, shown: Sequence[tuple[str, GarmentPhotos]], side: int
     ) -> None:
         self.folder, self.settings, self.side = folder, settings, side
-        texts = [prompt.replace("{garment}", words) for words, _ in shown for prompt in settings.sample_prompts]
+        texts = [filled(prompt, words, articled=True) for words, _ in shown for prompt in settings.sample_prompts]
         self.plain = texts
         self.photos = [photos for _, photos in shown for _ in settings.sample_prompts]
 

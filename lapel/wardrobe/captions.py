@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from lapel.wardrobe.draws import Draws
 from lapel.wardrobe.garment import Garment
 from lapel.wardrobe.shot import Shot
@@ -17,6 +19,10 @@ VIEW_PHRASES = {
 _PLURALS = ("trousers", "shorts", "jeans", "pants", "leggings", "overalls", "pyjamas", "gloves", "socks")
 
 
+_AN = re.compile(r"(?!ohwx\b|one\b|uni|us[eu]|eu)[aeiou]|hour|heir", re.IGNORECASE)
+"""Where words begin with the sound of a vowel. `ohwx`, the usual trigger, is no word: people write `a ohwx t-shirt`."""
+
+
 def phrase(garment_words: str, view: str, scene: str) -> str:
     """The plainest caption: `a photo of a red t-shirt, front view, in a park`.
 
@@ -29,10 +35,10 @@ def phrase(garment_words: str, view: str, scene: str) -> str:
 
 
 def with_article(words: str) -> str:
-    """`an orange dress`, `blue trousers`."""
+    """`an orange dress`, `a unisex t-shirt`, `blue trousers`: the one rule for captions and prompts."""
     if words.split(" with ")[0].split(",")[0].endswith(_PLURALS):
         return words
-    return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
+    return f"{'an' if _AN.match(words) else 'a'} {words}"
 
 
 def caption(garment: Garment, shot: Shot, words: str | None = None) -> str:

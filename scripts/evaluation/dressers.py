@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from evaluation.trials import Training, garment_folder, train
-from evaluation.wearers import Masks, Subject, change_for
+from evaluation.wearers import Masks, Subject, change_for, worn
 from lapel.base.settings import BaseSettings
+from lapel.errors import UserError
 from lapel.generation import Request
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from lapel.generation import GarmentPhotos
-    from lapel.photos.people.looks import Looks
     from lapel.wardrobe import Garment
 
 Told = Literal["caption", "kind"]
@@ -63,18 +64,47 @@ METHODS = {
 """By the names that settings have for them, in the table's order."""
 
 
-class Dresser:
-    """Dresses the subjects by one method after the other.
+def require_methods(flag: str, names: Sequence[str]) -> None:
+    """Refuse methods that nobody knows.
 
-    Args:
-        encoder: the garment encoder's file.
-        trials: the folder of garments' photos and trainings.
-        steps, guidance: of the drawing.
+    Raises:
+        UserError: such names, a line each.
     """
+    findings = []
+    for name in names:
+        if name not in METHODS:
+            near = difflib.get_close_matches(name, METHODS, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(METHODS)}"
+            findings.append(f"{flag} {name}: no such method; {hint}")
+    if findings:
+        raise UserError(*findings)
 
-    def __init__(self, subjects: Sequence[Subject], encoder: Path, trials: Path, steps: int, guidance: float) -> None:
-        self.subjects, self.encoder, self.trials = subjects, encoder, trials
-        self.steps, self.guidance = steps, guidance
+
+@dataclass
+class DresserSettings:
+    """How somebody is dressed, whatever is measured then."""
+
+    trials_dir: Path = Path("runs/trials")
+    """Takes the garments' photos and the trainings of methods that wear adapters, which other measurements share."""
+
+    garments: int = 5
+    """Which they are dressed in, in turn."""
+
+    encoder: Path = Path("tiny")
+    """A garment encoder for `tiny`."""
+
+    steps: int = 30
+    """Denoising steps."""
+
+    guidance: float = 4.0
+    """Classifier-free guidance."""
+
+
+class Dresser:
+    """Dresses the subjects by one method after the other."""
+
+    def __init__(self, subjects: Sequence[Subject], settings: DresserSettings) -> None:
+        self.subjects, self.settings = subjects, settings
         self.changes = [change_for(one) for one in subjects]
 
     def dress(self, method: Method) -> tuple[list[Image.Image], Masks]:
@@ -101,16 +131,17 @@ class Dresser:
         from lapel.base.load import load_base
         from lapel.generation.control import load_controlnet
 
-        words = garment.words() if method.told == "caption" else looks_of(garment).worn["upper"].named()
+        trials = self.settings.trials_dir
+        words = garment.words() if method.told == "caption" else worn(garment).named()
         base = load_base(BaseSettings(base=method.base))
         pipeline, photos = base.pipeline("inpaint"), None
         if method.training:
-            run = train(Training.of(method.training), garment_folder(garment, self.trials / "photos"), self.trials)
+            run = train(Training.of(method.training), garment_folder(garment, trials / "photos"), trials)
             card = card_of(run)
             words = f"{card['trigger']} {card['class_word']}"
             wear(pipeline, [(run / f"{card['name']}{KOHYA_SUFFIX}", weight_of(card))])
         if method.encoder:
-            file = read_encoder(self.encoder)
+            file = read_encoder(self.settings.encoder)
             photos = _seen(file, base, next(one for one in self.subjects if one.garment == garment))
             wear_encoder(pipeline, file, 1.0)
         network = load_controlnet("tiny", base) if method.shown else None
@@ -135,7 +166,7 @@ class Dresser:
 
         one, how = self.subjects[number], InpaintSettings(mask_feather=4)
         prompt = phrase(words, "worn", one.scene)
-        request = Request(prompt=prompt, steps=self.steps, guidance=self.guidance, seeds=[number])
+        request = Request(prompt=prompt, steps=self.settings.steps, guidance=self.settings.guidance, seeds=[number])
         mask, kept = self.changes[number].mask, self.changes[number].kept
         controls = [Control(network, self._map(number, method.shown))] if network is not None else []
         photo = Image.fromarray(one.before.image)
@@ -145,21 +176,14 @@ class Dresser:
     def _map(self, number: int, shown: Shown) -> Image.Image:
         """The map of a subject, as `try_on.py` makes it."""
         from lapel.generation.parsed import changed_into, make_parsed
+        from lapel.photos.people.looks import Looks
         from lapel.photos.people.pose import draw_pose
 
         one = self.subjects[number]
         if shown == "skeleton":
             return draw_pose(one.pose)
-        made = make_parsed(Path("person.json"), one.pose, looks_of(one.garment))
+        made = make_parsed(Path("person.json"), one.pose, Looks.of(worn(one.garment)))
         return changed_into(one.before.parsing, made, self.changes[number].mask).shown(one.pose)
-
-
-def looks_of(garment: Garment) -> Looks:
-    """A garment of the wardrobe in words of shape."""
-    from lapel.photos.people.looks import read_looks
-
-    sleeves = {"none": "sleeveless", "short": "short sleeve", "long": "long sleeve"}[garment.sleeve]
-    return read_looks(f"{garment.kind}, {sleeves}")
 
 
 def _seen(file: Any, base: Any, one: Subject) -> GarmentPhotos:

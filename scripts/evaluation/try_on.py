@@ -8,27 +8,22 @@ wears the new garment.
 
 from __future__ import annotations
 
-import difflib
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from evaluation.dressers import METHODS, Dresser
+from evaluation.dressers import METHODS, Dresser, DresserSettings, require_methods
 from evaluation.results import write, write_table
-from evaluation.wearers import scores, subject
-from lapel.errors import UserError
+from evaluation.wearers import garment, scores, sheet, subject
 
 
 @dataclass
-class TryOnSettings:
+class TryOnSettings(DresserSettings):
     """What dresses how many people."""
 
     output_dir: Path = Path("runs/try-on")
     """Takes `try_on.json`, `try_on.md` and `try_on.png`."""
-
-    trials_dir: Path = Path("runs/trials")
-    """Takes the garments' photos and the trainings, which other measurements share."""
 
     methods: list[str] = field(default_factory=lambda: list(METHODS))
     """Which ways of dressing, by their letters; those that wear adapters train them first, in minutes a garment."""
@@ -36,20 +31,8 @@ class TryOnSettings:
     people: int = 50
     """In poses and places of their own."""
 
-    garments: int = 5
-    """Which they are dressed in, in turn."""
-
-    encoder: Path = Path("tiny")
-    """A garment encoder for `tiny`."""
-
     size: int = 256
     """Side of the photos, in pixels."""
-
-    steps: int = 30
-    """Denoising steps."""
-
-    guidance: float = 4.0
-    """Classifier-free guidance."""
 
     def __post_init__(self) -> None:
         """Refuse what nobody knows.
@@ -57,56 +40,33 @@ class TryOnSettings:
         Raises:
             UserError: such methods, a line each.
         """
-        findings = []
-        for name in self.methods:
-            if name not in METHODS:
-                near = difflib.get_close_matches(name, METHODS, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(METHODS)}"
-                findings.append(f"--methods {name}: no such method; {hint}")
-        if findings:
-            raise UserError(*findings)
+        require_methods("--methods", self.methods)
 
 
-SHOWN = 10
-"""People on the contact sheet."""
 HEAD = """\
-| method | masked SSIM | dominant colours, delta E 2000 | right sleeves | greatest difference outside | face |
-|---|---|---|---|---|---|"""
+| method | masked SSIM | dominant colours, delta E 2000 | right sleeves | below the hem | difference outside | face |
+|---|---|---|---|---|---|---|"""
 
 
 def measure_try_on(settings: TryOnSettings) -> None:
     """The table of methods, and a contact sheet."""
-    import numpy as np
-    from PIL import Image
-
-    from lapel.sheet import contact_sheet
-
-    subjects = [subject(number, settings.garments, settings.size) for number in range(settings.people)]
-    dresser = Dresser(subjects, settings.encoder, settings.trials_dir, settings.steps, settings.guidance)
+    subjects = [
+        subject(garment(number % settings.garments), number, settings.size) for number in range(settings.people)
+    ]
+    dresser = Dresser(subjects, settings)
     rows, drawn = [], {}
     for name in settings.methods:
         images, masks = dresser.dress(METHODS[name])
         rows.append({"method": METHODS[name].title, **scores(subjects, images, masks)})
         drawn[METHODS[name].title] = images
         print(row_text(rows[-1]), file=sys.stderr, flush=True)
-    truth = [Image.fromarray(one.truth.image) for one in subjects]
-    changed = [np.asarray((one.before.image != one.truth.image).any(axis=2)) for one in subjects]
-    rows.append({"method": "as it should be", **scores(subjects, truth, changed)})
-    pictures = [
-        [
-            one.flat.resize((settings.size, settings.size)),
-            *(Image.fromarray(photo.image) for photo in (one.before, one.truth)),
-            *(images[number] for images in drawn.values()),
-        ]
-        for number, one in enumerate(subjects[:SHOWN])
-    ]
-    labels = [f"{one.garment.words()}, {one.scene}" for one in subjects[:SHOWN]]
-    columns = ["garment", "before", "as it should be", *drawn]
-    write(settings.output_dir, "try_on", rows, contact_sheet(pictures, labels, columns))
+    truth = [one.pictures[1] for one in subjects]
+    rows.append({"method": "as it should be", **scores(subjects, truth, [one.changed for one in subjects])})
+    write(settings.output_dir, "try_on", rows, sheet(subjects, drawn))
     write_table(settings.output_dir, "try_on", [HEAD, *map(row_text, rows)])
 
 
 def row_text(row: dict[str, Any]) -> str:
     """A line of the markdown table."""
-    figures = f"{row['ssim']:.3f} | {row['colour']:.1f} | {100 * row['sleeves']:.0f} %"
+    figures = f"{row['ssim']:.3f} | {row['colour']:.1f} | {100 * row['sleeves']:.0f} % | {100 * row['below']:.0f} %"
     return f"| {row['method']} | {figures} | {row['outside']} | {row['face']} |"

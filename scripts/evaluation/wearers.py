@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, median
 from typing import TYPE_CHECKING
@@ -13,12 +13,18 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from lapel.photos.people.change import Change
+    from lapel.photos.people.looks import Worn
     from lapel.photos.people.pose import Pose
     from lapel.wardrobe import Garment, Photograph
 
 FIRST_SEED = 7_000_000
 FOREARM = (1.25, 1.75)
 """The part of the arm (1 is the elbow, 2 the wrist) that tells a long sleeve from a short one."""
+
+SHOWN = 10
+"""People on the contact sheet."""
+LEAST_BELOW = 0.001
+"""Of a picture: less than that below a hem tells nothing."""
 
 Masks = list["npt.NDArray[np.bool_]"]
 
@@ -34,6 +40,19 @@ class Subject:
     flat: Image.Image
 
     @property
+    def pictures(self) -> list[Image.Image]:
+        """Before the change, and after it as it should be."""
+        from PIL import Image
+
+        return [Image.fromarray(photo.image) for photo in (self.before, self.truth)]
+
+    @property
+    def changed(self) -> npt.NDArray[np.bool_]:
+        """(h, w) where the truth is another than before."""
+        changed: npt.NDArray[np.bool_] = (self.before.image != self.truth.image).any(axis=2)
+        return changed
+
+    @property
     def pose(self) -> Pose:
         from lapel.photos.people.pose import Pose
 
@@ -41,25 +60,24 @@ class Subject:
         return Pose(self.before.keypoints, (width, height))
 
 
-def garment(number: int) -> Garment:
-    """An upper garment of a combination that `tiny` never saw, by its number."""
+def garment(number: int, printed: bool = False) -> Garment:
+    """An upper garment of a combination that `tiny` never saw, by its number; of those with a word on them if asked."""
     from lapel.wardrobe import sample_garment
-    from lapel.wardrobe.vocabulary import UPPER
+    from lapel.wardrobe.vocabulary import PRINT_WORDS, UPPER
 
     new = sample_garment(FIRST_SEED + 1000 * number, "held_out")
-    while new.kind not in UPPER:
+    while new.kind not in UPPER or (printed and new.print not in PRINT_WORDS):
         new = sample_garment(new.seed + 1, "held_out")
     return new
 
 
-def subject(number: int, garments: int, size: int) -> Subject:
-    """The person of that number, who gets one of so many garments: a pure function of the three."""
+def subject(new: Garment, number: int, size: int) -> Subject:
+    """The person of that number, who gets that garment: a pure function of the three."""
     from PIL import Image
 
     from lapel.wardrobe import photograph, sample_garment, sample_shot
     from lapel.wardrobe.vocabulary import UPPER
 
-    new = garment(number % garments)
     seed = FIRST_SEED + 1000 * number
     old = sample_garment(seed + 500, "train")
     while old.kind not in UPPER or old.sleeve == new.sleeve or set(old.colours) & set(new.colours):
@@ -71,24 +89,43 @@ def subject(number: int, garments: int, size: int) -> Subject:
     return Subject(new, shot.scene, before, truth, Image.fromarray(flat.image))
 
 
+def worn(new: Garment) -> Worn:
+    """A garment of the wardrobe in words of shape, as a user might say them: its kind and its sleeves."""
+    from lapel.photos.people.looks import Worn
+
+    sleeves = {"none": "sleeveless", "short": "short sleeve", "long": "long sleeve"}[new.sleeve]
+    return Worn(new.kind, {"sleeves": sleeves})
+
+
 def change_for(one: Subject) -> Change:
     """Where the clothes change, by the garment's words, the pose and the parsing map."""
     from PIL import Image
 
     from lapel.photos.people.change import Wearer, change_of_clothes
-    from lapel.photos.people.shape import shape_of
 
-    sleeves = {"none": "sleeveless", "short": "short sleeve", "long": "long sleeve"}[one.garment.sleeve]
     wearer = Wearer(Image.fromarray(one.before.image), one.pose, one.before.parsing)
-    return change_of_clothes(wearer, shape_of(one.garment.kind, {"sleeves": sleeves}))
+    return change_of_clothes(wearer, worn(one.garment))
+
+
+def sheet(subjects: Sequence[Subject], drawn: Mapping[str, Sequence[Image.Image]]) -> Image.Image:
+    """The first people of a measurement, before and after, and the images of each column."""
+    from lapel.sheet import contact_sheet
+
+    pictures = [
+        [one.flat.resize(one.pose.size), *one.pictures, *(images[number] for images in drawn.values())]
+        for number, one in enumerate(subjects[:SHOWN])
+    ]
+    labels = [f"{one.garment.words()}, {one.scene}" for one in subjects[:SHOWN]]
+    return contact_sheet(pictures, labels, ["garment", "before", "as it should be", *drawn])
 
 
 def scores(subjects: Sequence[Subject], images: Sequence[Image.Image], masks: Masks) -> dict[str, float]:
     """Means (of colour the median) over people.
 
     `ssim` is the structural similarity to the truth within the new garment, `colour` the delta E 2000 of its dominant
-    colours there, `sleeves` the share of people whose forearms are covered or bare as they should be, `outside` and
-    `face` the greatest differences from the photo outside of what was drawn, and in the face.
+    colours there, `sleeves` the share of people whose forearms are covered or bare as they should be, `below` the share
+    of what is below the new hem that shows the lower clothes, `outside` and `face` the greatest differences from the
+    photo outside of what was drawn, and in the face.
     """
     import numpy as np
 
@@ -97,13 +134,14 @@ def scores(subjects: Sequence[Subject], images: Sequence[Image.Image], masks: Ma
     from lapel.photos.people.shape import body_of, head
     from lapel.wardrobe import PARSING
 
-    ssim, colour, sleeves, outside, face = [], [], [], [], []
+    ssim, colour, sleeves, below, outside, face = [], [], [], [], [], []
     for one, image, mask in zip(subjects, images, masks, strict=True):
         pixels, inside = np.asarray(image), one.truth.mask >= 128
         ssim.append(masked_ssim(pixels, one.truth.image, inside))
         real = dominant_colours([one.truth.image], [inside])
         colour.append(colour_difference(dominant_colours([pixels], [inside]), real).mean)
         sleeves.append(sleeves_right(one, pixels))
+        below += below_right(one, pixels)
         outside.append(difference_outside(pixels, one.before.image, mask))
         body = body_of(one.pose)
         assert body is not None
@@ -113,6 +151,7 @@ def scores(subjects: Sequence[Subject], images: Sequence[Image.Image], masks: Ma
         "ssim": mean(ssim),
         "colour": median(colour),
         "sleeves": mean(sleeves),
+        "below": mean(below) if below else 1.0,
         "outside": max(outside),
         "face": max(face),
     }
@@ -141,3 +180,29 @@ def sleeves_right(one: Subject, image: npt.NDArray[np.uint8]) -> float:
                 to_cloth = float(delta_e(smooth[y, x], cloth).min())
                 votes.append((to_cloth < float(delta_e(smooth[y, x], skin))) == covered)
     return float(np.mean(votes) > 0.5) if votes else 1.0
+
+
+def below_right(one: Subject, image: npt.NDArray[np.uint8]) -> list[float]:
+    """The share of what is below the new hem that is nearer in colour to the lower clothes than to the new garment.
+
+    That is where lower clothes are in the truth, and the old garment was or the new one might have been; empty where
+    that is hardly anything.
+    """
+    import cv2
+    import numpy as np
+
+    from lapel.fidelity.colour import delta_e, dominant_colours, to_lab
+    from lapel.photos.people.shape import area, body_of
+    from lapel.wardrobe import PARSING
+
+    body = body_of(one.pose)
+    assert body is not None
+    lower = one.truth.parsing == PARSING["lower"]
+    place = lower & (area(worn(one.garment).shape, body, one.pose.size) | (one.before.mask >= 128))
+    if place.sum() < LEAST_BELOW * place.size:
+        return []
+    own = np.median(to_lab(one.truth.image)[lower], axis=0)
+    cloth = dominant_colours([one.truth.image], [one.truth.mask >= 128]).lab
+    seen = to_lab(cv2.medianBlur(image, 3))[place]
+    to_cloth = np.min([delta_e(seen, colour) for colour in cloth], axis=0)
+    return [float((delta_e(seen, own) < to_cloth).mean())]

@@ -49,10 +49,12 @@ def test_a_lost_print_is_read_again_and_nothing_else_changes(
     changed = (result.image != bare.image).any(axis=2)
     assert changed.sum() > 0
     assert not changed[~region].any()
-    # It lies about where the print really is.
-    truth = (worn.image != bare.image).any(axis=2)
-    places = [np.argwhere(where).mean(axis=0) for where in (changed, truth)]
-    assert np.abs(places[0] - places[1]).max() < 0.05 * SIZE
+    # The letters lie about where they really do, and are about as wide.
+    drawn, real = (
+        np.argwhere(np.abs(image.astype(int) - bare.image).max(axis=2) > 60) for image in (result.image, worn.image)
+    )
+    assert np.abs(drawn.mean(axis=0) - real.mean(axis=0)).max() < 0.03 * SIZE
+    assert drawn[:, 1].std() / real[:, 1].std() == pytest.approx(1, abs=0.2)
 
 
 def test_a_print_that_is_read_stays_as_it_is_drawn(
@@ -64,6 +66,20 @@ def test_a_print_that_is_read_stays_as_it_is_drawn(
     assert result.image is worn.image
     again = reprint(worn.image, worn.mask >= 128, printed, body, shape, "always", reader)
     assert (again.image != worn.image).any()
+
+
+def test_seams_beside_the_letters_are_no_ink(reader: TextReader) -> None:
+    known = (sample_garment(seed) for seed in range(10_000))
+    one = next(one for one in known if one.kind == "tank top" and one.print == "HELLO" and one.pattern == "plain")
+    flat = photograph(one, sample_shot(1, one, "front", "white studio"), SIZE)
+    (line,) = reader.lines(flat.image, flat.mask >= 128)
+    plain = find_print(flat.image, flat.mask >= 128, reader)
+    sewn, x, y = flat.image.copy(), round(line.corners[:, 0].min()), round(line.corners[:, 1].max() + 0.2 * line.height)
+    sewn[y : y + 2, x : x + 40] = 0
+    seamed = find_print(sewn, flat.mask >= 128, reader)
+    assert plain is not None and seamed is not None and seamed.words == plain.words
+    assert plain.area[y, x : x + 40].all() and not seamed.ink[y, x : x + 40].any()
+    assert np.abs(seamed.ink - plain.ink).sum() < 0.05 * plain.ink.sum()
 
 
 def test_a_garment_without_words_has_no_print(reader: TextReader) -> None:

@@ -17,7 +17,7 @@ from lapel.generation import Request
 from lapel.generation.inpaint import InpaintSettings, inpaint
 from lapel.generation.patch import soften
 from lapel.photos.people.change import Wearer, change_of_clothes
-from lapel.photos.people.shape import shape_of
+from lapel.photos.people.looks import Worn
 from lapel.photos.read import read_picture
 from lapel.training.pretraining.inpainting import make_inpainting
 
@@ -111,7 +111,7 @@ def test_real_people_stay_as_they_are_outside_of_the_mask(real_photos: Path) -> 
     pipeline, request = base.pipeline("inpaint"), Request(prompt="a photo of a person wearing a red hoodie", steps=1)
     for path in sorted((real_photos / "persons").glob("*.jpg")):
         person = read_picture(path, "white").colour
-        change = change_of_clothes(Wearer(person), shape_of("hoodie", {}))
+        change = change_of_clothes(Wearer(person), Worn("hoodie"))
         how = InpaintSettings(mask_feather=6)
         (image,) = inpaint(base, pipeline, request, person, change.mask, how, kept=change.kept)
         untouched = soften(change.mask, 0, 6, change.kept) == 0

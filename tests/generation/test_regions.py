@@ -18,10 +18,13 @@ from lapel.base.settings import BaseSettings
 from lapel.errors import UserError
 from lapel.generation import Request, generate
 from lapel.generation.control import ControlSettings, guided, made_of, read_controls
+from lapel.generation.inpaint import InpaintSettings, inpaint
+from lapel.generation.parsed import Parsed
+from lapel.generation.patch import Patch, soften
 from lapel.generation.regions import Cells, RegionAttnProcessor, Regions, RegionSettings, read_regions, regional
 from lapel.generation.shown import see_cutouts
 from lapel.photos.people.parsing import write_parsing
-from lapel.wardrobe import PARSING
+from lapel.wardrobe import PARSING, photograph, sample_garment, sample_shot
 
 PLAIN = "a photo of a person wearing a blue t-shirt, in a park"
 OTHER = "a photo of a person wearing red trousers, at the beach"
@@ -145,6 +148,47 @@ def test_words_are_drawn_where_the_map_says(base: Base) -> None:
     assert red[:, upper].mean() > 50 > 20 > np.abs(red[:, ~upper]).mean()
 
 
+def test_regions_are_cut_as_the_photo_is() -> None:
+    """A patch shows its own part of them, at the size that it is drawn at."""
+    size, alpha = (500, 240), np.zeros((240, 500), np.uint8)
+    place = np.zeros((240, 500), bool)
+    place[60:120, 300:350], alpha[100:200, 320:400] = True, 255
+    patch = Patch((280, 40, 440, 200), (80, 80))
+    cut = Regions(size, ("words",), (place,), place).cut(patch, alpha)
+    wanted = np.zeros((80, 80), bool)
+    wanted[10:40, 10:35] = True
+    assert cut.size == (80, 80) and cut.words == ("words",) and cut.photos is not None
+    assert (cut.masks[0] == wanted).all() and (cut.photos == wanted).all()
+    with pytest.raises(UserError) as refused:
+        Regions(size, ("said",), (place,), place).cut(patch, np.roll(alpha, 200, axis=1))
+    assert [line.split(":")[0] for line in refused.value.lines] == ["said", "the encoder's photos"]
+
+
+def test_words_change_a_photo_in_their_region_and_in_the_mask_only(base: Base) -> None:
+    """Of a person who stands at the side of a photo, of whom the surroundings of the clothes are drawn."""
+    garment = next(one for one in map(sample_garment, range(3, 999)) if one.kind == "long sleeve shirt")
+    person = photograph(garment, sample_shot(3, garment, "worn", "white studio"), 240)
+    pixels, classes = np.full((240, 500, 3), 90, np.uint8), np.zeros((240, 500), np.uint8)
+    pixels[:, 240:480], classes[:, 240:480] = person.image, person.parsing
+    upper, lower = (classes == PARSING[name] for name in ("upper", "lower"))
+    photo, mask = Image.fromarray(pixels), Image.fromarray(np.uint8(255) * (upper | lower))
+
+    def worn(colour: str) -> np.ndarray:
+        words = f"a photo of a person wearing a {colour} long sleeve shirt, in a white studio"
+        asked = Request("a photo of a person wearing black trousers, in a white studio", steps=8)
+        regions, how = Regions(photo.size, (words,), (upper,)), InpaintSettings(mask_feather=2)
+        (image,) = inpaint(base, base.pipeline("inpaint"), asked, photo, mask, how, regions=regions)
+        return np.asarray(image, int)
+
+    red, blue = worn("red"), worn("blue")
+    for drawn, channel, other in ((red, 0, 2), (blue, 2, 0)):
+        assert (drawn[..., channel] - drawn[..., other])[upper].mean() > 60
+    untouched = soften(mask, 0, 2) == 0
+    assert (red[untouched] == pixels[untouched]).all() and (blue[untouched] == pixels[untouched]).all()
+    changed = np.abs(red - blue).mean(axis=2)
+    assert changed[lower].mean() < 0.25 * changed[upper].mean()
+
+
 def test_places_by_file_and_by_map(tmp_path: Path) -> None:
     classes = np.zeros((30, 40), np.uint8)
     classes[10:20] = PARSING["dress"]
@@ -155,6 +199,11 @@ def test_places_by_file_and_by_map(tmp_path: Path) -> None:
     assert regions.words == ("a = b", "silk") and regions.photos is not None
     for mask in (*regions.masks, regions.photos):
         assert mask[20:40].all() and mask.mean() == pytest.approx(1 / 3)
+    # A map that was made for the picture counts, and without one that of what was there before.
+    before = np.zeros((60, 80), np.uint8)
+    made = Parsed(np.full_like(before, PARSING["dress"]), "made.png")
+    assert read_regions(RegionSettings(["dress=silk"]), (80, 60), [made], before).masks[0].all()
+    assert read_regions(RegionSettings(["background=silk"]), (80, 60), (), before).masks[0].all()
     with pytest.raises(UserError, match="which shows background, dress"):
         read_regions(RegionSettings(["hair=red"], tmp_path / "map.png"), (80, 60))
     with pytest.raises(UserError, match="--region_map"):

@@ -32,9 +32,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("mistakes")
     noise = np.random.default_rng(0).integers(0, 256, (150, 120, 3), np.uint8)
     Image.fromarray(noise).save(folder / "person.png")
-    for name, size, value in (("small", (50, 50), 255), ("black", (120, 150), 0), ("mask", (120, 150), 0)):
-        mask = Image.new("L", size, value)
-        mask.paste(255, (50, 60, 70, 80) if name == "mask" else (0, 0, 0, 0))
+    Image.new("L", (50, 50), 255).save(folder / "small.png")
+    for name, box in (("black", (0, 0, 0, 0)), ("mask", (50, 60, 70, 80)), ("corner", (0, 0, 20, 20))):
+        mask = Image.new("L", (120, 150))
+        mask.paste(255, box)
         mask.save(folder / f"{name}.png")
     write_pose(library_pose("standing", (120, 150)), folder / "pose.json")
     (folder / "text.json").write_text("a pose")
@@ -117,6 +118,8 @@ MISTAKES = [
     ("try_on", (*TRY_ON, "--mask", "{}/black.png"), "black all over"),
     ("try_on", (*TRY_ON, "--mask", "{}/mask.png", "--mask_grow", -40), "the mask is empty"),
     ("try_on", (*TRY_ON, "--mask", "{}/none.png"), "no such mask"),
+    ("try_on", (*TRY_ON, "--mask", "{}/mask.png", "--region", "upper=a hoodie"), "no parsing map tells"),
+    ("try_on", (*TRY_ON, "--mask", "{}/mask.png", "--region", "{}/corner.png=a hoodie"), "outside of the mask"),
     ("try_on", (*TRY_ON, "--mask", "{}/mask.png", "--strength", 0.2), "leave none"),
     ("try_on", (*TRY_ON, "--pose", "{}/text.json"), "not JSON"),
     ("try_on", (*TRY_ON, "--pose", "{}/body25.json"), "25 body keypoints"),

@@ -42,7 +42,8 @@ def person(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_hoodie_takes_the_t_shirts_place_and_nothing_else(person: Path, tmp_path: Path) -> None:
     known = ("--image", person / "person.png", "--pose", person / "pose.json", "--parsing", person / "parsing.png")
     how = ("--garment_words", "hoodie", "--steps", 2, "--images", 2, "--mask_feather", 4, "--colour", "strict")
-    done = try_on(*known, *GARMENT, *how, "--output_dir", tmp_path)
+    words = ("--region", "upper=a photo of a person wearing a hoodie", "--encoder_region", "upper")
+    done = try_on(*known, *GARMENT, *how, *words, "--output_dir", tmp_path)
     assert done.returncode == 0, done.stderr
     assert "delta E" in done.stderr
     names = sorted(path.name for path in tmp_path.iterdir())
@@ -54,7 +55,9 @@ def test_a_hoodie_takes_the_t_shirts_place_and_nothing_else(person: Path, tmp_pa
     for name in names[:2]:
         with Image.open(tmp_path / name) as image:
             pixels = np.asarray(image)
-            assert "a photo of a person wearing a hoodie" in image.info["parameters"]
+            told = image.info["parameters"]
+        assert told.startswith("a photo of a person wearing a hoodie\n")
+        assert "upper=a photo of a person wearing a hoodie; upper: the encoder's photos" in told
         assert (pixels[untouched] == photo[untouched]).all()
         assert (pixels[parsing == PARSING["hair"]] == photo[parsing == PARSING["hair"]]).all()
         assert (pixels[parsing == PARSING["upper"]] != photo[parsing == PARSING["upper"]]).any()

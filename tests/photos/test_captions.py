@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lapel.photos.captions import class_word_of, class_word_told, compose, of_the_class, view_of
+from lapel.photos.captions import class_word_of, class_word_told, compose, filled, of_the_class, view_of
 from lapel.photos.vocabulary import ATTRIBUTES, CATEGORIES, attributes_of
 
 
@@ -58,6 +58,26 @@ def test_class_word_from_a_name(text: str, word: str | None) -> None:
 )
 def test_captions(written: str | None, view: str, caption: str) -> None:
     assert compose(written, view, False, "ohwx", "t-shirt") == caption
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "full"),
+    [
+        ("a photo of a {garment}, in a park", "orange dress", "a photo of an orange dress, in a park"),
+        ("A {garment}, and an {garment}", "olive coat", "An olive coat, and an olive coat"),
+        ("a person wearing a {garment}", "ohwx t-shirt", "a person wearing a ohwx t-shirt"),
+        ("A {garment} on a hanger", "ohwx trousers", "ohwx trousers on a hanger"),
+        ("{garment} of a ({garment}:1.2)", "apron", "apron of a (apron:1.2)"),
+        ("banana {garment}", "overall", "banana overall"),
+    ],
+)
+def test_an_article_before_a_garment_is_its_own(text: str, name: str, full: str) -> None:
+    assert filled(text, name) == full
+
+
+def test_a_name_may_always_have_its_article() -> None:
+    assert filled("a {garment} and {garment}", "apron", articled=True) == "an apron and an apron"
+    assert filled("wearing {garment}", "trousers", articled=True) == "wearing trousers"
 
 
 def test_a_wearer_is_written_beside_the_view() -> None:

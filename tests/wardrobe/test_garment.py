@@ -52,6 +52,11 @@ def test_words(fields: dict[str, object], words: str) -> None:
         ("red t-shirt", "a red t-shirt"),
         ("blue denim trousers", "blue denim trousers"),
         ("white shorts", "white shorts"),
+        ("unisex hoodie", "a unisex hoodie"),
+        ("undershirt", "an undershirt"),
+        ("one-shoulder dress", "a one-shoulder dress"),
+        ("Olive polo shirt", "an Olive polo shirt"),
+        ("ohwx t-shirt", "a ohwx t-shirt"),
     ],
 )
 def test_articles(words: str, phrase: str) -> None:

@@ -1,4 +1,5 @@
-"""The mask for a change of clothes: what the old garment covers and the new one may cover, without the head."""
+"""The mask for a change of clothes: what the old garment covers and the new one may cover, without the head and what
+else is worn."""
 
 from __future__ import annotations
 
@@ -13,6 +14,8 @@ from lapel.errors import UserError
 from lapel.photos.masks import find_mask
 from lapel.photos.masks.colours import to_lab
 from lapel.photos.masks.models import MaskModel
+from lapel.photos.people.figure import parsing_of
+from lapel.photos.people.looks import Looks, Worn
 from lapel.photos.people.parsing import Classes
 from lapel.photos.people.pose import Pose
 from lapel.photos.people.shape import Shape, area, body_of, hands, head
@@ -31,6 +34,9 @@ _OUTFIT = 2.3
 """Clothes that are so many times as high as they are wide are an upper and a lower garment."""
 _WAIST = (0.32, 0.55)
 """Where they part, as shares of their height."""
+_CLOTHES = ("upper", "outer", "lower", "dress", "print", "shoes")
+_BEYOND = 0.1
+"""Of the shoulders' width: other clothes may be covered so far beyond where the wardrobe's cut has the new garment."""
 _EDGE = 0.008
 """Of the photo's longer side: what is replaced is covered this far beyond its edge, which is of its colour too."""
 
@@ -56,15 +62,17 @@ class Change:
     """What stays even where the mask fades out."""
 
 
-def change_of_clothes(wearer: Wearer, shape: Shape, model: MaskModel | None = None) -> Change:
-    """Where to draw a garment of that shape on a person who wears something else.
+def change_of_clothes(wearer: Wearer, worn: Worn, model: MaskModel | None = None) -> Change:
+    """Where to draw that garment on a person who wears something else.
 
     The old garment is found by the parsing map, or as the intake finds worn garments; where the new one may lie follows
-    from the pose, without which it goes where the old one is. Face, hair and hands stay.
+    from the pose, without which it goes where the old one is. Face, hair and hands stay, and so do other clothes that
+    the parsing map shows where neither garment is.
 
     Raises:
         UserError: nobody is found for sure; says what to give.
     """
+    shape = worn.shape
     old = _old_garment(wearer, shape, model)
     side = max(wearer.photo.size)
     edge = 2 * max(1, round(_EDGE * side)) + 1
@@ -74,7 +82,7 @@ def change_of_clothes(wearer: Wearer, shape: Shape, model: MaskModel | None = No
     if wearer.pose and body is None:
         raise UserError("the pose shows no shoulders, which clothes hang on; give another pose, or a mask")
     if body is not None and wearer.pose is not None:
-        covered |= area(shape, body, wearer.photo.size)
+        covered |= area(shape, body, wearer.photo.size) & ~_other_clothes(wearer, worn, _BEYOND * body.unit)
         kept |= _of(wearer, head(wearer.pose, body), ("skin", "hair"))
         kept |= _of(wearer, hands(body, wearer.photo.size), ("skin",)) & ~old
     return Change(*(Image.fromarray(part.astype(np.uint8) * 255) for part in (covered & ~kept, kept)))
@@ -83,8 +91,7 @@ def change_of_clothes(wearer: Wearer, shape: Shape, model: MaskModel | None = No
 def _old_garment(wearer: Wearer, shape: Shape, model: MaskModel | None) -> Bools:
     """(h, w) what the new garment takes the place of."""
     if wearer.parsing is not None:
-        replaced = _REPLACED_BELOW if shape.on_legs else _REPLACED.get(shape.part, _REPLACED["upper"])
-        return np.isin(wearer.parsing, [PARSING[name] for name in replaced])
+        return _classes(wearer.parsing, _replaced(shape))
     class_word = {"whole": "dress", "legs": "trousers", "shorts": "shorts", "skirt": "skirt"}.get(shape.part, "shirt")
     found = find_mask(Picture(wearer.photo, None), None, class_word, "worn", model)
     if wearer.pose is None and found.trust < LEAST_TRUST:
@@ -96,6 +103,33 @@ def _old_garment(wearer: Wearer, shape: Shape, model: MaskModel | None) -> Bools
     if found.trust < LEAST_TRUST:
         return np.zeros_like(region)
     return _half(wearer.photo, region, below=shape.on_legs) if shape.part in _HALVES else region
+
+
+def _other_clothes(wearer: Wearer, worn: Worn, beyond: float) -> Bools:
+    """(h, w) what is worn beside the old garment, as far as a parsing map tells, but for where the new one covers it.
+
+    The area of a garment is loose, so that its hem would reach far down whatever is worn below.
+
+    Args:
+        beyond: pixels around the new garment that do not count.
+    """
+    if wearer.parsing is None or wearer.pose is None:
+        return np.zeros(wearer.photo.size[::-1], bool)
+    replaced = _replaced(worn.shape)
+    cut = _classes(parsing_of(wearer.pose, Looks.of(worn).clothes()), replaced)
+    side = 2 * max(1, round(beyond)) + 1
+    near = cv2.dilate(cut.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))) > 0
+    return _classes(wearer.parsing, tuple(name for name in _CLOTHES if name not in replaced)) & ~near
+
+
+def _replaced(shape: Shape) -> tuple[str, ...]:
+    """The classes of what a garment of that shape takes the place of."""
+    return _REPLACED_BELOW if shape.on_legs else _REPLACED.get(shape.part, _REPLACED["upper"])
+
+
+def _classes(parsing: Classes, names: tuple[str, ...]) -> Bools:
+    """(h, w) where a parsing map has one of the classes."""
+    return np.isin(parsing, [PARSING[name] for name in names])
 
 
 def _half(photo: Image.Image, region: Bools, below: bool) -> Bools:
@@ -120,4 +154,4 @@ def _of(wearer: Wearer, place: Bools, classes: tuple[str, ...]) -> Bools:
     """Of a place, what a parsing map says is of the classes; without a map, all of it."""
     if wearer.parsing is None:
         return place
-    return place & np.isin(wearer.parsing, [PARSING[name] for name in classes])
+    return place & _classes(wearer.parsing, classes)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from lapel.errors import UserError
 from lapel.photos.colour_names import NAMES
 from lapel.photos.masks.places import part_of
-from lapel.photos.people.shape import SLEEVES, shape_of
+from lapel.photos.people.shape import SLEEVES, Shape, shape_of
 from lapel.photos.understand import Embed, Lexicon, understand
 from lapel.photos.vocabulary import ATTRIBUTES, CATEGORIES
 from lapel.wardrobe import COLOURS, Clothes, Garment, with_article
@@ -72,6 +72,11 @@ class Worn:
     texture: list[str] = field(default_factory=list)
     """Colours, patterns and textures, in the order in which they were said."""
 
+    @property
+    def shape(self) -> Shape:
+        """What of a person it covers."""
+        return shape_of(self.class_word, self.attributes)
+
     def take(self, other: Worn) -> None:
         """Words that were told of another, and mean this one."""
         self.attributes = other.attributes | self.attributes
@@ -94,6 +99,14 @@ class Looks:
     hair: str = "short"
     guesses: list[str] = field(default_factory=list)
     """What had to be guessed, such as `"tartn" as plaid`."""
+
+    @classmethod
+    def of(cls, worn: Worn) -> Looks:
+        """Of somebody who wears that, as far as it has a place on a parsing map; the rest stays untold."""
+        looks = cls()
+        if worn.shape.part != "thing":
+            looks.worn = dict.fromkeys(_parts(worn.class_word, "", "", {}, looks), worn)
+        return looks
 
     def clothes(self) -> Clothes:
         """Cut as the wardrobe cuts; a top and trousers stand in for what was not told."""
@@ -212,7 +225,7 @@ def _usual(part: str, worn: Worn) -> str:
 
 def _garment(worn: Worn, part: str) -> Garment:
     """The wardrobe's garment that is cut as the words tell; its looks are of no matter."""
-    shape, told = shape_of(worn.class_word, worn.attributes), worn.attributes
+    shape, told = worn.shape, worn.attributes
     kind = _KINDS.get(worn.class_word, "trousers" if part == "lower" else "long sleeve shirt")
     if part == "dress":
         kind = "dress"

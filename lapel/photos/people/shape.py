@@ -24,8 +24,8 @@ LENGTHS = {"cropped": 0.7, "mini": 0.6, "knee length": 1.0, "midi": 1.5, "maxi":
 _SLEEVELESS = ("tank top", "vest", "swimsuit")
 _SHORT_SLEEVED = ("t-shirt", "polo shirt", "dress")
 _LEGS = {"shorts": 0.65, "capri pants": 1.5}
-_HEM = 0.4
-"""An upper garment's, below the hip."""
+_HEM, _HANGS = 0.4, 0.15
+"""An upper garment's, below the hip: down to where it may reach, and where it usually ends."""
 
 
 @dataclass(frozen=True)
@@ -118,8 +118,9 @@ def area(shape: Shape, body: Body, size: tuple[int, int]) -> Bools:
 
 
 def hem_of(shape: Shape, body: Body) -> Point:
-    """The middle of the garment's lower edge."""
-    return _middle([_along(leg, shape.length) for leg in body.legs])
+    """The middle of the garment's lower edge, as such garments usually have it."""
+    reach = min(shape.length, _HANGS) if shape.part == "upper" else shape.length
+    return _middle([_along(leg, reach) for leg in body.legs])
 
 
 def hands(body: Body, size: tuple[int, int]) -> Bools:

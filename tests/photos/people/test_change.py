@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from lapel.errors import UserError
 from lapel.photos.people.change import Wearer, change_of_clothes
+from lapel.photos.people.looks import Worn
 from lapel.photos.people.parsing import PALETTE, read_parsing, write_parsing
 from lapel.photos.people.pose import Pose
-from lapel.photos.people.shape import Shape, area, body_of, head, shape_of
+from lapel.photos.people.shape import area, body_of, head
 from lapel.photos.read import read_picture
 from lapel.wardrobe import PARSING, Garment, Photograph, photograph, sample_garment, sample_shot
 
@@ -24,64 +26,84 @@ LENGTHS = {
 }
 
 
-def worn(seed: int, kinds: tuple[str, ...] = ()) -> tuple[Garment, Photograph]:
+def dressed(seed: int, kinds: tuple[str, ...] = ()) -> tuple[Garment, Photograph]:
     garment = sample_garment(seed, "train")
     while kinds and garment.kind not in kinds:
         garment = sample_garment(garment.seed + 1000, "train")
     return garment, photograph(garment, sample_shot(seed, garment, "worn"), SIZE)
 
 
-def shape(garment: Garment) -> Shape:
+def told(garment: Garment) -> Worn:
     words = {"sleeves": SLEEVES.get(garment.sleeve, "")}
     if garment.kind in LENGTHS:
         words["length"] = LENGTHS[garment.kind][garment.length]
-    return shape_of(garment.kind, words)
+    return Worn(garment.kind, words)
 
 
 @pytest.mark.parametrize("seed", range(40))
 def test_the_area_holds_the_garment_as_it_is_worn(seed: int) -> None:
-    garment, photo = worn(seed)
+    garment, photo = dressed(seed)
     body = body_of(Pose(photo.keypoints, (SIZE, SIZE)))
     assert body is not None
-    found, truth = area(shape(garment), body, (SIZE, SIZE)), photo.mask >= 128
+    found, truth = area(told(garment).shape, body, (SIZE, SIZE)), photo.mask >= 128
     assert (found & truth).sum() / truth.sum() > 0.97
     assert found.sum() < 2.1 * truth.sum()
 
 
 @pytest.mark.parametrize("seed", range(12))
 def test_old_and_new_are_covered_and_the_head_is_not(seed: int) -> None:
-    _, photo = worn(seed, ("t-shirt", "hoodie", "button shirt", "tank top", "long sleeve shirt"))
+    _, photo = dressed(seed, ("t-shirt", "hoodie", "button shirt", "tank top", "long sleeve shirt"))
     pose = Pose(photo.keypoints, (SIZE, SIZE))
     wearer = Wearer(Image.fromarray(photo.image), pose, photo.parsing)
-    mask = np.asarray(change_of_clothes(wearer, shape_of("hoodie", {})).mask) > 0
+    mask = np.asarray(change_of_clothes(wearer, Worn("hoodie")).mask) > 0
     assert mask[photo.mask >= 128].mean() > 0.98
     assert not mask[photo.parsing == PARSING["hair"]].any()
     body = body_of(pose)
     assert body is not None
     face = head(pose, body) & (photo.parsing == PARSING["skin"])
     assert face.any() and not mask[face].any()
-    kept = np.asarray(change_of_clothes(wearer, shape_of("hoodie", {})).kept) > 0
+    kept = np.asarray(change_of_clothes(wearer, Worn("hoodie")).kept) > 0
     assert kept[face].all() and kept[photo.parsing == PARSING["hair"]].all() and not (kept & mask).any()
     # Sleeves reach further than those of a tank top.
-    short = np.asarray(change_of_clothes(wearer, shape_of("tank top", {})).mask) > 0
+    short = np.asarray(change_of_clothes(wearer, Worn("tank top")).mask) > 0
     assert mask.sum() >= short.sum()
 
 
 def test_trousers_leave_the_upper_garment_alone() -> None:
-    _, photo = worn(3, ("t-shirt",))
+    _, photo = dressed(3, ("t-shirt",))
     wearer = Wearer(Image.fromarray(photo.image), Pose(photo.keypoints, (SIZE, SIZE)), photo.parsing)
-    mask = np.asarray(change_of_clothes(wearer, shape_of("trousers", {})).mask) > 0
+    mask = np.asarray(change_of_clothes(wearer, Worn("trousers")).mask) > 0
     above = photo.parsing[: SIZE // 2] == PARSING["upper"]
     assert mask[: SIZE // 2][above].mean() < 0.4
     assert mask[photo.parsing == PARSING["lower"]].mean() > 0.98
 
 
+@pytest.mark.parametrize("kinds", [("hoodie", "t-shirt"), ("t-shirt", "hoodie"), ("skirt", "trousers")])
+def test_other_clothes_stay_below_the_new_hem(kinds: tuple[str, str]) -> None:
+    """Whoever wears the one and then the other, in the same pose and with the same other clothes."""
+    for seed in range(4):
+        (old, _), (new, _) = (dressed(seed, (kind,)) for kind in kinds)
+        shot = sample_shot(seed, new, "worn")
+        before, after = (photograph(one, shot, SIZE, framed_for=old) for one in (old, new))
+        wearer = Wearer(Image.fromarray(before.image), Pose(before.keypoints, (SIZE, SIZE)), before.parsing)
+        mask = np.asarray(change_of_clothes(wearer, told(new)).mask) > 0
+        assert mask[after.mask >= 128].mean() > 0.95 and mask[before.mask >= 128].mean() > 0.98
+        other = PARSING["upper" if new.kind in ("skirt", "trousers") else "lower"]
+        stays = (before.parsing == other) & (after.parsing == other)
+        body = body_of(wearer.pose) if wearer.pose else None
+        assert body is not None and stays.any()
+        worn = ((before.mask >= 128) | (after.mask >= 128)).astype(np.uint8)
+        near = cv2.distanceTransform(1 - worn, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        assert not mask[stays & (near > 0.3 * body.unit)].any()
+        assert mask[stays].mean() < 0.25
+
+
 def test_without_pose_or_parsing_the_garment_goes_where_the_old_one_is() -> None:
     overlaps = []
     for seed in range(6):
-        _, photo = worn(seed, ("t-shirt", "hoodie", "long sleeve shirt"))
+        _, photo = dressed(seed, ("t-shirt", "hoodie", "long sleeve shirt"))
         try:
-            mask = np.asarray(change_of_clothes(Wearer(Image.fromarray(photo.image)), shape_of("t-shirt", {})).mask) > 0
+            mask = np.asarray(change_of_clothes(Wearer(Image.fromarray(photo.image)), Worn("t-shirt")).mask) > 0
         except UserError as refused:
             assert "--pose" in str(refused)
             continue
@@ -92,15 +114,15 @@ def test_without_pose_or_parsing_the_garment_goes_where_the_old_one_is() -> None
 def test_nobody_is_refused() -> None:
     grass = Image.fromarray(np.random.default_rng(0).integers(60, 90, (200, 150, 3), np.uint8))
     with pytest.raises(UserError, match="say where"):
-        change_of_clothes(Wearer(grass), shape_of("t-shirt", {}))
+        change_of_clothes(Wearer(grass), Worn("t-shirt"))
     points = np.zeros((18, 3), np.float32)
     points[0] = 50, 50, 1
     with pytest.raises(UserError, match="no shoulders"):
-        change_of_clothes(Wearer(grass, Pose(points, grass.size)), shape_of("t-shirt", {}))
+        change_of_clothes(Wearer(grass, Pose(points, grass.size)), Worn("t-shirt"))
 
 
 def test_a_parsing_map_is_painted_and_read(tmp_path: Path) -> None:
-    _, photo = worn(1)
+    _, photo = dressed(1)
     write_parsing(photo.parsing, tmp_path / "map.png")
     assert (read_parsing(tmp_path / "map.png", (SIZE, SIZE)) == photo.parsing).all()
     # What an editor saves: RGB, and colours that are a little off.
@@ -129,9 +151,7 @@ def test_a_parsing_map_that_does_not_fit_is_refused(tmp_path: Path) -> None:
 def test_an_outfit_is_an_upper_and_a_lower_garment(real_photos: Path) -> None:
     for name in ("mp05-blue_outfit", "wp06-black_outfit"):
         wearer = Wearer(read_picture(real_photos / "persons" / f"{name}.jpg", "white").colour)
-        upper, lower = (
-            np.asarray(change_of_clothes(wearer, shape_of(word, {})).mask) > 0 for word in ("hoodie", "trousers")
-        )
+        upper, lower = (np.asarray(change_of_clothes(wearer, Worn(word)).mask) > 0 for word in ("hoodie", "trousers"))
         assert (upper & lower).sum() < 0.1 * min(upper.sum(), lower.sum())
         rows = [np.nonzero(mask)[0].mean() for mask in (upper, lower)]
         assert rows[0] < 0.5 * wearer.photo.height < rows[1]
