@@ -76,6 +76,7 @@ class Column(NamedTuple):
 
 COLUMNS = (
     Column("swap_ssim", "A swap: SSIM", ".3f"),
+    Column("swap_lpips", "LPIPS", ".3f"),
     Column("swap_colour", "colour", ".1f"),
     Column("swap_outside", "differs outside", ".0f", greatest=True),
     Column("score", "B scenes: score", ".3f"),

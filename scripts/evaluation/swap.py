@@ -84,27 +84,29 @@ def swap_figures(swaps: Sequence[Swap], painted: Sequence[Sequence[Image.Image]]
     from lapel.fidelity.likeness import difference_outside
 
     pairs = [(swap, np.asarray(image)) for swap, images in zip(swaps, painted, strict=True) for image in images]
-    near = [_nearness(swap, image) for swap, image in pairs]
-    return {
-        "swap_ssim": float(np.mean([ssim for ssim, _ in near])),
-        "swap_colour": float(np.mean([colour for _, colour in near])),
-        "swap_outside": max(difference_outside(image, swap.before, swap.mask) for swap, image in pairs),
-    }
+    near = _nearness(pairs)
+    outside = max(difference_outside(image, swap.before, swap.mask) for swap, image in pairs)
+    return {**{f"swap_{name}": value for name, value in near.items()}, "swap_outside": outside}
 
 
 def untouched_figures(swaps: Sequence[Swap]) -> dict[str, float]:
     """The same of pictures that are left as they were: what a method must beat."""
-    near = [_nearness(swap, swap.before) for swap in swaps]
-    return {
-        "before_ssim": float(np.mean([ssim for ssim, _ in near])),
-        "before_colour": float(np.mean([colour for _, colour in near])),
-    }
+    near = _nearness([(swap, swap.before) for swap in swaps])
+    return {f"before_{name}": value for name, value in near.items()}
 
 
-def _nearness(swap: Swap, image: npt.NDArray[np.uint8]) -> tuple[float, float]:
-    """Masked structural similarity, and delta E 2000 between dominant colours."""
+def _nearness(pairs: Sequence[tuple[Swap, npt.NDArray[np.uint8]]]) -> dict[str, float]:
+    """Means over pictures: masked structural similarity, delta E 2000 between dominant colours, and LPIPS where it is
+    at hand."""
     from lapel.fidelity import colour_difference, dominant_colours
     from lapel.fidelity.likeness import masked_ssim
+    from lapel.fidelity.perceptual import is_at_hand, lpips_inside
 
-    found, right = (dominant_colours([picture], [swap.inside]) for picture in (image, swap.truth))
-    return masked_ssim(image, swap.truth, swap.mask), colour_difference(found, right).mean
+    palettes = [[dominant_colours([one], [swap.inside]) for one in (image, swap.truth)] for swap, image in pairs]
+    figures = {
+        "ssim": [masked_ssim(image, swap.truth, swap.mask) for swap, image in pairs],
+        "colour": [colour_difference(*both).mean for both in palettes],
+    }
+    if is_at_hand():
+        figures["lpips"] = [lpips_inside(image, swap.truth, swap.mask) for swap, image in pairs]
+    return {name: float(np.mean(values)) for name, values in figures.items()}
