@@ -60,13 +60,14 @@ class Examiner:
             require_reader(self.cases)
         self._tower: ImageTower | None = None
         self._exam: Exam | None = None
-        self._took: list[float] = []
+        self._began, self._unknown = 0.0, 0
 
     def examined(self) -> Iterator[Sequence[Case]]:
         """Take every exam that is not known, and give the garments that are done, whenever these have become more.
 
         Several processes may do so at once, with the same folders: each takes what no other is at.
         """
+        self._began, self._unknown = time.perf_counter(), self._left()
         for done, case in enumerate(self.cases, start=1):
             while self._open(case):
                 if not self._take_one():
@@ -83,6 +84,10 @@ class Examiner:
         """The methods whose figures are not known."""
         return [one for one in self.methods if self.records.read(case, one, self.whole) is None]
 
+    def _left(self) -> int:
+        """How many exams are not known."""
+        return sum(len(self._open(case)) for case in self.cases)
+
     def _take_one(self) -> bool:
         """Take the first exam that is neither known nor with another process; whether there was any."""
         return any(self._take_free(case, method) for case in self.cases for method in self._open(case))
@@ -97,12 +102,10 @@ class Examiner:
         return False
 
     def _take(self, case: Case, method: Method) -> None:
-        start = time.perf_counter()
         figures, drawn = self.take(self.exam(case), method)
         self.records.keep(case, method, self.whole, figures)
         if drawn is not None and self.whole:
             self._keep_pictures(case, method, drawn)
-        self._took.append(time.perf_counter() - start)
         self._tell(case, method, figures)
 
     def exam(self, case: Case) -> Exam:
@@ -142,9 +145,9 @@ class Examiner:
         return self.settings.trials_dir / "pictures" / case.name / f"{name}.png"
 
     def _tell(self, case: Case, method: Method, figures: dict[str, Any]) -> None:
-        """A line on how it came out, and the time left: that of the exams so far, for each one that is not known."""
-        left = sum(self.records.read(other, one, self.whole) is None for other in self.cases for one in self.methods)
-        minutes = round(left * sum(self._took) / len(self._took) / 60)
+        """A line on how it came out, and the time left, at the rate of all processes so far."""
+        left = self._left()
+        minutes = round((time.perf_counter() - self._began) * left / max(1, self._unknown - left) / 60)
         number = self.cases.index(case) + 1
         where = f"garment {number} of {len(self.cases)}, {case.words}, {method.title}"
         score = f"score {figures['score']:.3f}" if "score" in figures else "measured"
