@@ -126,11 +126,10 @@ def prepare(
     from lapel.training.start import start_from
 
     objective = Objective(base.scheduler, settings.objective).to(base.device)
-    cache_dir, asked = cache_folder(settings.run.cache_dir), settings.objective
-    shares = {"text_to_image_share": asked.text_to_image_share, "class_share": asked.class_share}
+    cache_dir, hidden = cache_folder(settings.run.cache_dir), settings.objective.text_to_image_share
     judging = accelerator.is_main_process
     tower = judging_tower(settings, base.device) if judging else None
-    seen = take_in(settings, base, objective, accelerator, folder, clock, cache_dir, **shares)
+    seen = take_in(settings, base, objective, accelerator, folder, clock, cache_dir, text_to_image_share=hidden)
     if settings.captions.cache_text:
         base.release_encoders()
 

@@ -92,12 +92,14 @@ def filled(text: str, name: str, articled: bool = False) -> str:
 
 
 def of_the_class(caption: str, trigger: str, class_word: str) -> str:
-    """A training caption for any garment of the class: `a photo of a t-shirt` for `a photo of ohwx t-shirt`."""
-    from lapel.wardrobe import with_article
+    """A training caption for any garment of the class: `a photo of a t-shirt` for `a photo of ohwx t-shirt`.
 
-    words = rf"{re.escape(trigger)}\s+{re.escape(class_word)}(?!\w)"
-    plain = re.sub(rf"(?<!\w)(?:(?:an?)\s+)?{words}", lambda _: with_article(class_word), caption)
-    return re.sub(rf"(?<!\w){re.escape(trigger)}(?!\w)", lambda _: class_word, plain)
+    The class word has an article where the name had one, and where one must stand: not in `a red t-shirt`.
+    """
+    name = rf"(?<!\w){re.escape(trigger)}\s+{re.escape(class_word)}(?!\w)"
+    plain = re.sub(name, "{garment}", caption)
+    plain = re.sub(r"(^|\b(?:of|wearing|with|in)\s|[,.]\s)\{garment\}", r"\1a {garment}", plain)
+    return re.sub(rf"(?<!\w){re.escape(trigger)}(?!\w)", lambda _: class_word, filled(plain, class_word))
 
 
 def unwritten(garment: str, view: str, worn: bool) -> str:

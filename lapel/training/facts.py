@@ -208,7 +208,7 @@ def file_metadata(settings: GarmentSettings, garment: GarmentFolder, base: Base,
         "ss_batch_size_per_device": str(optimizer.batch_size),
         "ss_gradient_accumulation_steps": str(optimizer.gradient_accumulation),
         "ss_min_snr_gamma": str(settings.objective.min_snr_gamma),
-        **({"ss_training_comment": f"on a base that wears {added}"} if (added := wearing(base)) else {}),
+        **({"ss_training_comment": comment} if (comment := _comment(settings, base)) else {}),
         "ss_caption_dropout_rate": f"{settings.captions.caption_dropout:g}",
         "ss_seed": str(optimizer.seed),
         "ss_training_started_at": f"{finished - seconds:.3f}",
@@ -266,6 +266,12 @@ def base_identity(base: Base) -> str:
     return f"{own}, wearing {wearing(base) or 'nothing'}"
 
 
+def _comment(settings: GarmentSettings, base: Base) -> str:
+    """What kohya's fields have no place for."""
+    worn, share = wearing(base), settings.captions.class_share
+    return ", ".join([f"on a base that wears {worn}"] * bool(worn) + [f"class share {share:g}"] * bool(share))
+
+
 def identity(settings: GarmentSettings, base: Base, seen: str) -> dict[str, str]:
     """What must be the same for a checkpoint to go on: `seen` names the photos' content."""
     optimizer = settings.optimizer
@@ -275,5 +281,7 @@ def identity(settings: GarmentSettings, base: Base, seen: str) -> dict[str, str]
         "optimizer": optimizer.optimizer,
         "seed": str(optimizer.seed),
         "photos": f"{seen}, {settings.photos.photo_share:g} of them as they are",
+        "captions": settings.captions.words,
         "keep": settings.choice.keep,
+        "tower": settings.choice.tower or "the base's own",
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -46,14 +47,13 @@ def take_in(
     clock: Clock,
     cache_dir: Path,
     text_to_image_share: float = 1.0,
-    class_share: float = 0.0,
 ) -> Intake:
     """Photos become latents and captions embeddings, each once; the first process fills the caches, the others read.
 
     Between the two, the trigger is learned where the settings ask for that.
 
     Args:
-        text_to_image_share, class_share: as in `LoraObjectiveSettings`.
+        text_to_image_share: how often an inpainting base has a whole picture hidden; as in `LoraObjectiveSettings`.
 
     Raises:
         UserError: every photo that is unfit; a trigger that cannot be learned.
@@ -72,7 +72,7 @@ def take_in(
             timesteps=objective.timesteps,
             photo_share=settings.photos.photo_share,
             text_to_image_share=text_to_image_share,
-            class_share=class_share,
+            class_share=settings.captions.class_share,
             of_class=of_class,
             device=base.device,
             rank=accelerator.process_index,
@@ -80,7 +80,9 @@ def take_in(
         )
     if settings.inversion.inversion_steps:
         with clock.phase("inversion"):
-            learn_word(settings, base, objective, garment, batches, accelerator, cache_dir, folder.path)
+            named = copy(batches)
+            named.class_share = 0  # what does not name the word tells nothing of it
+            learn_word(settings, base, objective, garment, named, accelerator, cache_dir, folder.path)
     with accelerator.main_process_first():
         text = text_of(base, batches.captions, settings.captions.cache_text, cache_dir)
         class_text = text_of(base, [*map(of_class, batches.captions)], settings.captions.cache_text, cache_dir)

@@ -60,8 +60,8 @@ def prepare_prior(settings: Settings, base: Base, seen: Intake, accelerator: Acc
 
 def keeps_base(settings: Settings) -> bool:
     """Whether a training step asks what the base itself predicts, for which a copy of it stays."""
-    dropout, around = settings.captions.caption_dropout, settings.objective.keeps_surroundings
-    return settings.prior.prior == "base" or bool(dropout) or around
+    left_out = settings.captions.caption_dropout or settings.captions.class_share
+    return settings.prior.prior == "base" or bool(left_out) or settings.objective.keeps_surroundings
 
 
 def _of_class(settings: Settings, seen: Intake, caption: str) -> str:

@@ -61,15 +61,10 @@ class LoraObjectiveSettings(GarmentObjectiveSettings):
     others the garment is hidden, closely, loosely or in its box, as for a change of clothes. What is learned from both
     is worn on either kind of base."""
 
-    class_share: float = 0.0
-    """Share of examples (0 to 1) whose caption leaves the trigger out, and whose target is what the base itself
-    predicts: what a prior is to DreamBooth, so that the class word alone stays what it was."""
-
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("text_to_image_share", "class_share"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}: give a number from 0 to 1")
+        if not 0 <= self.text_to_image_share <= 1:
+            raise ValueError(f"text_to_image_share is {self.text_to_image_share}: give a number from 0 to 1")
 
 
 @dataclass
@@ -80,12 +75,24 @@ class CaptionSettings:
     """Share of examples with the empty caption (0 to 1), whose target is what the base itself predicts: guidance, which
     steers away from that, would otherwise steer away from the garment."""
 
+    class_share: float = 0.0
+    """Of the other examples, the share (0 to below 1) whose caption names the class word without the trigger, and whose
+    target is what the base itself predicts: so that the class word alone stays what it was."""
+
     cache_text: bool = True
     """Encode the captions once and free the text encoder; must be false where the text encoder itself is trained."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.caption_dropout <= 1:
             raise ValueError(f"caption_dropout is {self.caption_dropout}: give a number from 0 to 1")
+        if not 0 <= self.class_share < 1:
+            raise ValueError(f"class_share is {self.class_share}: give a number from 0 to below 1")
+
+    @property
+    def words(self) -> str:
+        """How often captions do not name the garment."""
+        shares = {"nothing": self.caption_dropout, "the class word": (1 - self.caption_dropout) * self.class_share}
+        return ", ".join(f"{share:.2g} {words}" for words, share in shares.items() if share) or "always the garment"
 
 
 @dataclass

@@ -17,6 +17,7 @@ from evaluation.exam_settings import ExamSettings
 from evaluation.examiner import PICTURES, Examiner
 from evaluation.methods import method_named, registry
 from evaluation.results import interval, write_figures, write_table
+from lapel.errors import UserError
 from lapel.files import written_whole
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ class BenchmarkSettings(ExamSettings):
         fit = [name for name, method in registry().items() if self.base == "tiny" or not method.is_of_tiny]
         self.methods = self.methods or fit
         for text in self.methods:
-            method_named(text)
+            if method_named(text).is_of_tiny and self.base != "tiny":
+                raise UserError(f"--methods {text}: the garment encoder that lapel ships is one for tiny alone")
 
 
 def measure_benchmark(settings: BenchmarkSettings) -> None:

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from evaluation.exam_settings import ExamSettings
+from evaluation.stamps import digest, stamp
 from evaluation.trials import garment_folder, name_of, sample_garments
 from lapel.errors import UserError
-from lapel.files import sha256, written_whole
+from lapel.files import written_whole
 from lapel.photos import PhotoSettings
 from lapel.photos.folder import check_garment_dir
 
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 OfClass = Callable[[], "list[Image.Image]"]
 """Gives what the base draws of the class word alone at the prompts of the scenes, image by image."""
 
+_TAKEN = ("photos", "pictures", "cache", "results")
+"""Folders of `trials_dir` that are no garment's."""
+
 PHOTO_SIZE = 512
 """Pixels of a side of a square photo, when photos are measured."""
 
@@ -43,15 +47,18 @@ class Case(ABC):
     name: str
     """For files and folders."""
     class_word: str
-    words: str
-    """All that words can say of it."""
     printed: str | None = None
     """The word on it, where there is one to be read."""
 
     @property
     @abstractmethod
+    def words(self) -> str:
+        """All that words can say of it."""
+
+    @property
+    @abstractmethod
     def identity(self) -> Any:
-        """What it is, as JSON can say it."""
+        """What figures of it depend on, as JSON can say it."""
 
     @abstractmethod
     def photos(self, root: Path) -> Path:
@@ -70,7 +77,12 @@ class DrawnCase(Case):
 
         self.garment = garment
         self.printed = garment.print if garment.print in PRINT_WORDS else None
-        self.name, self.class_word, self.words = name_of(garment), garment.kind, garment.words()
+        self.name, self.class_word = name_of(garment), garment.kind
+
+    @property
+    def words(self) -> str:
+        """Its looks, kind and cut."""
+        return self.garment.words()
 
     @property
     def identity(self) -> Any:
@@ -99,9 +111,12 @@ class PhotoCase(Case):
         """
         self._settings, self._cache_dir = PhotoSettings(garment_dir=folder), cache_dir
         self._listing: Listing = check_garment_dir(self._settings)
+        self.name, self.class_word = self._listing.name, self._listing.class_word
         if len(self._listing.photos) < 2:
             raise UserError(f"{folder}: one photo, and one is to be held out; add photos of the garment")
-        self.name, self.class_word = self._listing.name, self._listing.class_word
+        if self.name in _TAKEN:
+            raise UserError(f"{folder}: a folder of that name is to hold other things; rename it")
+        self.garment.require_sound()
         self.others: list[PhotoCase] = []
         """The other garments that are examined."""
 
@@ -133,7 +148,7 @@ class PhotoCase(Case):
         return [row for number, row in enumerate(self.garment.photos) if number != self._number]
 
     @property
-    def words(self) -> str:  # type: ignore[override]
+    def words(self) -> str:
         """The colours and the pattern that the intake has found, and the class word."""
         found = self.garment.attributes
         colours = re.sub(r" #\w+", "", found.get("colours", "")).replace(", ", " and ")
@@ -141,32 +156,36 @@ class PhotoCase(Case):
 
     @property
     def identity(self) -> Any:
-        """The photos' and masks' content, by file name."""
-        files = [path for photo in self._listing.photos for path in (photo.path, photo.mask) if path is not None]
-        return {path.name: sha256(path)[:16] for path in files}
+        """What the folder holds, which photo is held out, and what the others hold, among which it is to be found."""
+        return {"own": self._own, "others": sorted(other._own for other in self.others)}
+
+    @cached_property
+    def _own(self) -> str:
+        return digest([stamp(self._settings.garment_dir), self._number])
 
     def photos(self, root: Path) -> Path:
-        """The other photos, by their views' names, with masks and captions, and what the folder says of the garment."""
+        """The other photos with their masks, views and captions, and what the folder says of the garment."""
         folder = root / self.name
         root.mkdir(parents=True, exist_ok=True)
-        told = json.dumps(self.identity)
-        with FileLock(folder.with_suffix(".lock")):
+        with FileLock(root / f"{self.name}.lock"):
             done = folder / ".whole"
-            if not done.is_file() or done.read_text(encoding="utf-8") != told:
+            if not done.is_file() or done.read_text(encoding="utf-8") != self._own:
                 shutil.rmtree(folder, ignore_errors=True)
                 self._write_photos(folder)
                 with written_whole(done) as path:
-                    path.write_text(told, encoding="utf-8")
+                    path.write_text(self._own, encoding="utf-8")
         return folder
 
     def _write_photos(self, folder: Path) -> None:
         import yaml
 
         folder.mkdir()
-        views = self.garment.photos["view"]
         for number, photo in enumerate(self._listing.photos):
             if number != self._number:
-                _copy(photo, folder, f"{number + 1:02}" + (f"-{views[number]}" if views[number] else ""))
+                # What a feed says of a view, a name says too.
+                _copy(
+                    photo, folder, f"{number + 1:02}-{photo.view}" if photo.view_source == "feed" else photo.path.stem
+                )
         listing = self._listing
         told = {name: getattr(listing, name) for name in ("class_word", "trigger", "colour", "sku")}
         facts = {name: value for name, value in told.items() if value}

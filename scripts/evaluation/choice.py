@@ -94,9 +94,10 @@ def injected(card: Mapping[str, Any]) -> Base:
     from lapel.adapters.settings import AdapterSettings
     from lapel.base.load import load_base
     from lapel.base.settings import BaseSettings
+    from lapel.training.launch import device
 
     settings = card["settings"]
-    base = load_base(BaseSettings(base=card["base"]))
+    base = load_base(BaseSettings(base=card["base"]), device())
     inject(base, AdapterSettings(**{field.name: settings[field.name] for field in dataclasses.fields(AdapterSettings)}))
     return base
 

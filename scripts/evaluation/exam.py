@@ -30,13 +30,17 @@ class Exam:
         self.truth = case.truth(settings, tower, self._drawn_of_class)
 
     def trained(self, training: Training) -> Path:
-        """The run folder of a training on the garment's photos."""
+        """The run folder of a training on the garment's photos, which has the device for itself."""
+        import torch
+
+        torch.cuda.empty_cache()
         return train(training, self.photos, self.settings.trials_dir)
 
     def take(self, method: Method, whole: bool) -> tuple[dict[str, Any], Drawn | None]:
         """Train, draw and measure; without `whole`, the scenes alone."""
         if method.is_real:
             return self.truth.real_figures(whole)
+        self.truth.of_class  # noqa: B018 - before another base is in memory
         run = self.trained(method.training) if method.training else None
         worn = wear(method, self.case, self.photos, run, self.settings.base)
         drawn = self._drawn(worn, whole)
@@ -74,5 +78,5 @@ class Exam:
             steps=settings.steps_drawn,
             guidance=settings.guidance,
             images=settings.images,
-            batch=12,
+            batch=settings.batch,
         )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lapel.base.find import TINY_FOLDER
+from evaluation.stamps import model_stamp
+from lapel.base.find_tower import check_tower
 from lapel.errors import UserError
-from lapel.files import sha256
+from lapel.fidelity.perceptual import is_at_hand
 
 if TYPE_CHECKING:
     from evaluation.methods import Method
@@ -35,7 +37,8 @@ class ExamSettings:
     """The base that is adapted, as the trainers take it; for garments of the wardrobe it is `tiny`."""
 
     preset: str = ""
-    """The preset of LoRA trainings on another base, such as sd15-8gb; the trainer's defaults unless given."""
+    """The preset of LoRA trainings, such as sd15-8gb. Unless given, that of `tiny` on `tiny`, and on another base the
+    trainer's defaults."""
 
     dreambooth_preset: str = ""
     """The same of DreamBooth trainings."""
@@ -55,6 +58,9 @@ class ExamSettings:
     steps_drawn: int = 20
     """Denoising steps of an image."""
 
+    batch: int = 12
+    """Images drawn at once."""
+
     guidance: float = 4.0
     """Classifier-free guidance."""
 
@@ -71,8 +77,8 @@ class ExamSettings:
     """Takes the garments' photos and the trainings, which every measurement shares."""
 
     results_dir: Path = Path("runs/trials/results")
-    """Takes a small file for each garment and method, from which a stopped run goes on; `docs/benchmark` goes on from
-    the published ones."""
+    """Takes a small file for each garment and method, from which a stopped run goes on; in a folder for each way in
+    which exams are held. `docs/benchmark` goes on from the published ones."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be measured.
@@ -80,7 +86,7 @@ class ExamSettings:
         Raises:
             UserError: a number that is too small.
         """
-        least = {"garments": 1, "images": 1, "swaps": 1, "steps_drawn": 1, "gallery": 2}
+        least = {"garments": 1, "images": 1, "swaps": 1, "steps_drawn": 1, "batch": 1, "gallery": 2}
         findings = [
             f"--{name} is {getattr(self, name)}; it must be at least {value}"
             for name, value in least.items()
@@ -90,24 +96,33 @@ class ExamSettings:
             findings.append(f"--steps is {self.steps}; it must be at least 1")
         if self.base != "tiny" and not self.garment_dir:
             findings.append(f"--base {self.base}: it does not know drawn garments; give photos by --garment_dir")
+        if self.base != "tiny" and self.tower == "tiny":
+            findings.append("--tower tiny: it knows drawings only; name another, such as openai/clip-vit-large-patch14")
+        if re.search(r"[\s,]", self.base):
+            findings.append(f"--base {self.base}: trainings take no path with spaces or commas; give a link to it")
         if findings:
             raise UserError(*findings)
+        check_tower(self.tower, "--tower")
 
     def fitted(self, method: Method) -> Method:
-        """The method with trainings on the base, and of so many steps."""
-        more = [] if self.steps is None else [f"steps={self.steps}"]
-        if self.base != "tiny" and method.training is not None:
-            preset = self.preset if method.training.program == "lora" else self.dreambooth_preset
-            place = Path(self.base)
-            more += [f"config={preset}"] * bool(preset) + [f"base={place.resolve() if place.exists() else place}"]
-        return method.with_settings(*more)
+        """The method with trainings on the base by the presets, and of so many steps."""
+        if method.training is None:
+            return method
+        preset = self.preset if method.training.program == "lora" else self.dreambooth_preset
+        named = {"steps": self.steps, "config": _placed(preset), "base": _placed(self.base)}
+        if self.base == "tiny":
+            named["base"] = None
+        return method.with_settings(*(f"{name}={value}" for name, value in named.items() if value))
 
     @property
     def identity(self) -> dict[str, Any]:
         """What figures depend on beside garment and method."""
         names = ("images", "swaps", "steps_drawn", "guidance", "gallery", "text")
-        base = self.base
-        if base == "tiny":
-            base = sha256(TINY_FOLDER / "unet" / "diffusion_pytorch_model.safetensors")
-        told = {name: getattr(self, name) for name in (*names, "tower")}
-        return {"protocol": PROTOCOL, **told, "base": base}
+        told = {name: getattr(self, name) for name in names}
+        told |= {"base": model_stamp(self.base), "tower": model_stamp(self.tower)}
+        return {"protocol": PROTOCOL, **told, **({"lpips": True} if is_at_hand() else {})}
+
+
+def _placed(name: str) -> str:
+    """A path from wherever a trainer runs, where it is one."""
+    return str(Path(name).resolve()) if name and Path(name).exists() else name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import sys
 import time
@@ -58,6 +57,7 @@ class Examiner:
         self.cases = cases_of(settings)
         if settings.text:
             require_reader(self.cases)
+        require_names(methods)
         self._tower: ImageTower | None = None
         self._exam: Exam | None = None
         self._began, self._unknown = 0.0, 0
@@ -95,25 +95,33 @@ class Examiner:
     def _take_free(self, case: Case, method: Method) -> bool:
         lock = self.settings.trials_dir / case.name / f"{method.name}.lock"
         lock.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(Timeout), FileLock(lock, blocking=False):
-            if method in self._open(case):
+        claim = FileLock(lock)
+        try:
+            claim.acquire(blocking=False)
+        except Timeout:
+            return False
+        try:
+            is_open = method in self._open(case)
+            if is_open:
                 self._take(case, method)
-                return True
-        return False
+        finally:
+            claim.release()
+        return is_open
 
     def _take(self, case: Case, method: Method) -> None:
         figures, drawn = self.take(self.exam(case), method)
-        self.records.keep(case, method, self.whole, figures)
         if drawn is not None and self.whole:
             self._keep_pictures(case, method, drawn)
+        self.records.keep(case, method, self.whole, figures)
         self._tell(case, method, figures)
 
     def exam(self, case: Case) -> Exam:
         """The exam of a garment; of the last one asked for it stays in memory."""
         from evaluation.exam import Exam
         from lapel.fidelity import ImageTower
+        from lapel.training.launch import device
 
-        self._tower = self._tower or ImageTower(self.settings.tower, wants_text=True)
+        self._tower = self._tower or ImageTower(self.settings.tower, str(device()), wants_text=True)
         if self._exam is None or self._exam.case is not case:
             self._exam = Exam(case, self.settings, self._tower)
         return self._exam
@@ -152,6 +160,18 @@ class Examiner:
         where = f"garment {number} of {len(self.cases)}, {case.words}, {method.title}"
         score = f"score {figures['score']:.3f}" if "score" in figures else "measured"
         print(f"{where}: {score}; about {minutes // 60}:{minutes % 60:02d} h left", file=sys.stderr, flush=True)
+
+
+def require_names(methods: Sequence[Method]) -> None:
+    """Refuse methods whose results would lie in one file.
+
+    Raises:
+        UserError: two of them have one name.
+    """
+    known: dict[str, Method] = {}
+    for method in methods:
+        if known.setdefault(method.name, method) != method:
+            raise UserError(f"--methods: {method.name} is the name of two; leave one out")
 
 
 def require_reader(cases: Sequence[Case]) -> None:

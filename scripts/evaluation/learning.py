@@ -148,13 +148,14 @@ def load_worn(card: Mapping[str, Any], run: Path | None) -> tuple[Base, Any]:
     the card recommends; and its stock pipeline."""
     from lapel.adapters.wear import wear
     from lapel.base.load import load_base
+    from lapel.training.launch import device
 
     made = None if run is None else run / f"{card['name']}{KOHYA_SUFFIX}"
     word = None if run is None else word_file(card, run)
     if made is not None and is_checkpoint(card):
-        base = load_base(BaseSettings(base=str(made), embedding=[word] if word else []))
+        base = load_base(BaseSettings(base=str(made), embedding=[word] if word else []), device())
         return base, base.pipeline()
-    base = load_base(BaseSettings(base=card["base"], embedding=[word] if word else []))
+    base = load_base(BaseSettings(base=card["base"], embedding=[word] if word else []), device())
     pipeline = base.pipeline()
     if made is not None:
         wear(pipeline, [(made, weight_of(card))])

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evaluation.learning import card_of, load_worn
+from evaluation.stamps import stamp
 from evaluation.trials import PROGRAMS, Training
 from evaluation.tuning import costs
 from lapel.base.find import encoder_file
 from lapel.errors import UserError
-from lapel.files import sha256
 from lapel.photos import PhotoSettings
 from lapel.photos.folder import list_garment
 
@@ -53,9 +53,9 @@ class Method:
     @property
     def identity(self) -> dict[str, str]:
         """What its figures depend on beside the exam and, where it trains, the settings of the training."""
-        if self.training is not None:
-            return {"training": self.training.text}
-        return {"encoder": sha256(encoder_file(self.encoder))} if self.encoder else {}
+        told = {} if self.training is None else {"training": self.training.text}
+        encoder = self.encoder if self.training is None else self.training.settled.get("start_from_encoder")
+        return {**told, "encoder": stamp(encoder_file(Path(encoder)))} if encoder else told
 
 
 def _trained(title: str, text: str) -> Method:
@@ -92,7 +92,8 @@ def method_named(text: str) -> Method:
     if kind == "encoder" and rest:
         if not Path(rest).is_file():
             raise UserError(f"--methods {text}: no such file; give a garment encoder's .safetensors or .bin file")
-        return Method(f"encoder-{Path(rest).stem}", f"garment encoder {Path(rest).stem}", encoder=Path(rest))
+        name = f"encoder-{Path(rest).stem}-{stamp(Path(rest))[:6]}"
+        return Method(name, f"garment encoder {Path(rest).stem}", encoder=Path(rest))
     if kind in PROGRAMS and (rest or kind == "lora"):
         training = Training.of(text)
         same = next((method for method in known.values() if method.training == training), None)
@@ -148,7 +149,8 @@ def wear(method: Method, case: Case, garment_dir: Path, run: Path | None, base: 
     loaded, pipeline = load_worn({"base": base}, None)
     if method.encoder is None:
         return Worn(loaded, pipeline, case.words)
-    first = list_garment(PhotoSettings(garment_dir=garment_dir)).photos[0].path
+    listed = list_garment(PhotoSettings(garment_dir=garment_dir)).photos
+    first = next((photo.path for photo in listed if photo.view != "detail"), listed[0].path)
     photos = _show(pipeline, loaded, method.encoder, first, case.class_word)
     size = encoder_file(method.encoder).stat().st_size
     return Worn(loaded, pipeline, case.class_word, photos, {"bytes": size})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from evaluation.exam_settings import ExamSettings
 from evaluation.methods import Method
+from evaluation.stamps import digest
 from evaluation.trials import Training
 from lapel.errors import UserError
 from lapel.files import written_whole
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 class Records:
-    """The files of a `results_dir`. One that was made in any other way than the settings now say is as none."""
+    """The files of a `results_dir`, in a folder for each way in which exams are held, which is told by `exam.json`."""
 
     def __init__(self, settings: ExamSettings) -> None:
-        self.folder = settings.results_dir
         self.exam = settings.identity
+        self.folder = settings.results_dir / digest(self.exam)
 
     def read(self, case: Case, method: Method, whole: bool) -> dict[str, Any] | None:
         """The figures of a garment by a method, where they are known; with `whole`, those of the whole exam."""
@@ -38,16 +38,13 @@ class Records:
         record = {
             "title": method.title,
             "garment": case.identity,
-            "exam": self.exam,
             "method": method.identity,
             "settings": None if method.training is None else self._keep_settings(method.training),
             "whole": whole,
             "figures": {name: _rounded(value) for name, value in figures.items()},
         }
-        path = self._file(case, method.name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(path) as unfinished:
-            unfinished.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        _write(self.folder / "exam.json", self.exam)
+        _write(self._file(case, method.name), record)
 
     def rows(self, cases: Sequence[Case]) -> dict[str, tuple[str, list[dict[str, Any]]]]:
         """By name, the title and the figures, garment by garment, of every method that was wholly examined on all."""
@@ -60,17 +57,13 @@ class Records:
         return found
 
     def _file(self, case: Case, name: str) -> Path:
-        return self.folder / case.name / f"{name}.json"
+        return self.folder / "garments" / case.name / f"{name}.json"
 
     def _keep_settings(self, training: Training) -> str:
         """Write the settings of a training down, in one file for all of its results, and return what names it."""
-        text = json.dumps(training.settled, indent=1, sort_keys=True) + "\n"
-        name = hashlib.sha256(text.encode()).hexdigest()[:16]
-        path = self._settings_file(name)
-        if not path.is_file():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with written_whole(path) as unfinished:
-                unfinished.write_text(text, encoding="utf-8")
+        name = digest(training.settled)
+        if not self._settings_file(name).is_file():
+            _write(self._settings_file(name), training.settled)
         return name
 
     def _is_of(self, record: Mapping[str, Any], training: Training) -> bool:
@@ -92,9 +85,15 @@ class Records:
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
             same = record["garment"] == case.identity
-            return record if same and record["exam"] == self.exam else None
+            return record if same else None
         except (ValueError, KeyError, TypeError):
             raise UserError(f"{path}: cannot be read; remove it, and it is measured again") from None
+
+
+def _write(path: Path, value: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(path) as unfinished:
+        unfinished.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
 
 
 def _rounded(value: Any) -> Any:

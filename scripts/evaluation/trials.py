@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from evaluation.planned import load_trainer
+from evaluation.stamps import digest, model_stamp, stamp
+from lapel.base.find import encoder_file
 from lapel.errors import UserError
 from lapel.files import written_whole
 from lapel.settings import read_settings
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from lapel.wardrobe import Garment
 
 TRIAL = "trial.json"
-"""In a run folder: the settings of a training that has ended."""
+"""In a run folder: the settings of a training that has ended, and what it was made of."""
 ROOT = Path(__file__).resolve().parents[2]
 
 VIEWS = (
@@ -97,8 +99,9 @@ class Training:
 
     @property
     def name(self) -> str:
-        """For files and folders."""
-        return re.sub(r"[^a-z0-9._=]+", "-", self.text.lower()).strip("-")
+        """For files and folders; of texts that no file name can tell apart, with a digest."""
+        name = re.sub(r"[^a-z0-9._=-]+", "-", self.text.lower()).strip("-")
+        return name if re.fullmatch(r"[a-z0-9._=:, -]*", self.text) else f"{name}-{digest(self.text)[:6]}"
 
     @property
     def command(self) -> list[str]:
@@ -172,7 +175,7 @@ def garment_folder(garment: Garment, root: Path) -> Path:
 
     folder = root / name_of(garment)
     root.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_suffix(".lock")):
+    with FileLock(root / f"{folder.name}.lock"):
         if not (folder / IDENTITY).is_file():
             write_garment_folder(garment, folder, VIEWS, seed=10 * garment.seed)
     return folder
@@ -185,16 +188,30 @@ def train(training: Training, garment_dir: Path, root: Path) -> Path:
         UserError: the training failed; names its log.
     """
     run = (root / garment_dir.name / training.name).resolve()
-    where = ["--garment_dir", str(garment_dir.resolve()), "--output_dir", str(run)]
-    told, log = run / TRIAL, run.with_suffix(".log")
-    if told.is_file() and training.is_of(json.loads(told.read_text(encoding="utf-8"))):
-        return run
-    log.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, *training.command, *where, "--overwrite", "true"]
-    with log.open("w", encoding="utf-8") as lines:
-        done = subprocess.run(command, cwd=ROOT, stdout=lines, stderr=lines, check=False)
-    if done.returncode:
-        raise UserError(f"{log}: the training of {garment_dir.name} failed; mend what it says and run this again")
-    with written_whole(told) as unfinished:
-        unfinished.write_text(json.dumps(training.settled) + "\n", encoding="utf-8")
+    told, log = run / TRIAL, run.parent / f"{run.name}.log"
+    run.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(run.parent / f"{run.name}.training.lock"):
+        made_of = materials(training, garment_dir)
+        if told.is_file():
+            known = json.loads(told.read_text(encoding="utf-8"))
+            if known.get("made_of") == made_of and training.is_of(known["settings"]):
+                return run
+        where = ["--garment_dir", str(garment_dir.resolve()), "--output_dir", str(run)]
+        command = [sys.executable, *training.command, *where, "--overwrite", "true"]
+        with log.open("w", encoding="utf-8") as lines:
+            done = subprocess.run(command, cwd=ROOT, stdout=lines, stderr=lines, check=False)
+        if done.returncode:
+            raise UserError(f"{log}: the training of {garment_dir.name} failed; mend what it says and run this again")
+        with written_whole(told) as unfinished:
+            unfinished.write_text(json.dumps({"made_of": made_of, "settings": training.settled}), encoding="utf-8")
     return run
+
+
+def materials(training: Training, garment_dir: Path) -> dict[str, str]:
+    """What a training is made of beside its settings: photos, and the weights of base and garment encoder."""
+    settings, made_of = training.settled, {"photos": stamp(garment_dir)}
+    if base := settings.get("base"):
+        made_of["base"] = model_stamp(base)
+    if encoder := settings.get("start_from_encoder"):
+        made_of["encoder"] = stamp(encoder_file(Path(encoder)))
+    return made_of

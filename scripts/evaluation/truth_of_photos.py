@@ -42,9 +42,9 @@ class PhotoTruth(Truth):
 
     @cached_property
     def gallery(self) -> list[torch.Tensor]:
-        """The photo that is held out, and the photos of every other garment."""
-        others = [list(other.garment.photos) for other in self.case.others]
-        return [self._seen(rows) for rows in ([self.case.spare], *others)] if others else []
+        """The photos that are held out, of every garment one."""
+        spare = [case.spare for case in (self.case, *self.case.others)]
+        return [self._seen([row]) for row in spare] if self.case.others else []
 
     def real_figures(self, whole: bool) -> tuple[dict[str, Any], Drawn | None]:
         """Of the photos that are learned from, which answer no prompt: their colour, structure and similarity."""

@@ -68,6 +68,7 @@ def test_a_training_is_the_same_however_the_preset_is_spelt() -> None:
     assert other.with_settings("steps=7").command[-2:] == ["--steps", "7"]
     assert Training.of("lora:steps=9").with_settings("steps=7") == Training.of("lora:steps=9")
     assert len({training.name for training in (plain, other, other.with_settings("steps=7"))}) == 3
+    assert Training("lora", ("base=/m/SD",)).name != Training("lora", ("base=/m/sd",)).name
 
 
 def test_methods_that_nobody_knows_are_refused(tmp_path: Path) -> None:
@@ -121,15 +122,20 @@ def test_a_training_that_failed_names_its_log_and_one_that_ended_is_not_run_agai
     for module in (trials, planned):
         monkeypatch.setattr(module, "ROOT", tmp_path)
     monkeypatch.setitem(trials.PROGRAMS, "toy", trials.Program(str(preset), ()))
-    run = trials.train(Training.of("toy:rank=8"), tmp_path / "shirt", tmp_path)
-    assert trials.train(Training.of("toy:rank=8"), tmp_path / "shirt", tmp_path) == run
+    (tmp_path / "shirt").mkdir()
+    (tmp_path / "shirt" / "1.png").write_bytes(b"a photo")
+    run = trials.train(Training.of("toy:rank=8"), tmp_path / "shirt", tmp_path / "trials")
+    assert trials.train(Training.of("toy:rank=8"), tmp_path / "shirt", tmp_path / "trials") == run
     assert (run / "runs").read_text() == "x"
+    (tmp_path / "shirt" / "1.png").write_bytes(b"another photo")
+    assert trials.train(Training.of("toy:rank=8"), tmp_path / "shirt", tmp_path / "trials") == run
+    assert (run / "runs").read_text() == "xx"
     preset.write_text("steps: 5\n", encoding="utf-8")
     trials.settled.cache_clear()
-    trials.train(Training.of("toy:rank=8"), tmp_path / "shirt", tmp_path)
-    assert (run / "runs").read_text() == "xx"
+    trials.train(Training.of("toy:rank=8"), tmp_path / "shirt", tmp_path / "trials")
+    assert (run / "runs").read_text() == "xxx"
     with pytest.raises(UserError, match=r"toy-rank=0\.log: the training of shirt failed"):
-        trials.train(Training.of("toy:rank=0"), tmp_path / "shirt", tmp_path)
+        trials.train(Training.of("toy:rank=0"), tmp_path / "shirt", tmp_path / "trials")
 
 
 def test_a_setting_that_has_come_to_the_trainer_since_leaves_what_was_made_without_it() -> None:
@@ -152,7 +158,8 @@ def test_a_swap_is_the_same_person_and_painting_leaves_everything_else_as_it_was
         assert np.abs(swap.truth.astype(int) - swap.before)[swap.inside].max() > 60
     truths = [[Image.fromarray(swap.truth)] for swap in swaps]
     perfect = swap_figures(swaps, truths)
-    assert perfect == pytest.approx({"swap_ssim": 1, "swap_colour": 0, "swap_outside": 0}, abs=1e-3)
+    found = [perfect[f"swap_{name}"] for name in ("ssim", "colour", "outside")]
+    assert found == pytest.approx([1, 0, 0], abs=1e-3)
     untouched = untouched_figures(swaps)
     assert untouched["before_ssim"] < 0.9
     assert untouched["before_colour"] > 5
@@ -213,7 +220,7 @@ def test_what_is_known_is_read_back_unless_it_was_made_otherwise(tmp_path: Path)
     assert records.rows([one, other]) == {}
     assert Records(dataclasses.replace(settings, images=2)).read(one, lora, whole=False) is None
     (path,) = settings.results_dir.rglob("lora.json")
-    (trained,) = (settings.results_dir / "trainings").iterdir()
+    (trained,) = settings.results_dir.rglob("trainings/*.json")
     trained.write_text(json.dumps({**json.loads(trained.read_text(encoding="utf-8")), "rank": 8}), encoding="utf-8")
     assert records.read(one, lora, whole=True) is None
     assert records.rows([one]) == {}
@@ -264,6 +271,11 @@ def test_what_another_process_is_at_is_left_to_it(tmp_path: Path, monkeypatch: p
     assert [len(done) for done in examiner.examined()] == [1, 2]
     assert taken == [("dress", "encoder"), ("t-shirt", "base"), ("t-shirt", "encoder")]
     assert examiner.figures(examiner.cases[0], methods[0]) == {"score": 0.75}
+
+
+def test_two_methods_of_one_name_are_refused_rather_than_measured_in_turns_for_ever(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="base is the name of two"):
+        Examiner(settings_of(tmp_path), [Method("base", "one"), Method("base", "other")], whole=True)
 
 
 def test_a_missing_reader_is_told_before_anything_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -332,6 +344,11 @@ def test_one_of_anybodys_photos_is_held_out_and_the_others_keep_what_is_known_of
     before = (learned / ".whole").stat().st_mtime_ns
     assert case.photos(tmp_path / "photos") == learned
     assert (learned / ".whole").stat().st_mtime_ns == before
+    (tmp_path / "mine" / "IMG_0.txt").write_text("a thing on a chair", encoding="utf-8")
+    again = PhotoCase(tmp_path / "mine", tmp_path / "cache")
+    assert again.identity != case.identity
+    again.photos(tmp_path / "photos")
+    assert list_garment(PhotoSettings(garment_dir=learned)).photos[0].written == "a thing on a chair"
     (tmp_path / "mine" / "IMG_4.png").unlink()
     with pytest.raises(UserError, match=r"names IMG_4\.png"):
         PhotoCase(tmp_path / "mine", tmp_path / "cache")
@@ -360,7 +377,12 @@ def test_photos_that_cannot_be_examined_are_told_at_once(tmp_path: Path) -> None
     assert len(told.value.lines) == 2
     with pytest.raises(UserError, match="give photos by --garment_dir"):
         settings_of(tmp_path, base="somebody/else")
-    settings = settings_of(tmp_path, base="somebody/else", garment_dir=[one], preset="sd15-8gb", steps=3)
+    with pytest.raises(UserError, match="it knows drawings only"):
+        settings_of(tmp_path, base="somebody/else", garment_dir=[one])
+    with pytest.raises(UserError, match="one for tiny alone"):
+        settings_of(tmp_path, base="some/one", tower="a/b", garment_dir=[one], methods=["encoder"])
+    asked = {"garment_dir": [one], "preset": "sd15-8gb", "steps": 3, "tower": "some/tower"}
+    settings = settings_of(tmp_path, base="somebody/else", **asked)
     assert "encoder" not in settings.methods
     training = settings.fitted(method_named("lora-4")).training
     assert training is not None

@@ -60,19 +60,19 @@ def test_the_encoder_is_frozen_and_shown_a_whole_photo(begun: tuple[Base, Start,
 @torch.no_grad()
 def test_every_caption_comes_with_the_photo_and_none_with_nothing(begun: tuple[Base, Start, torch.Tensor]) -> None:
     base, start, _ = begun
-    text = base.encode_text(["a dress", ""])
+    text = base.encode_text(["a dress", "a shirt", ""])
     accelerator: Any = SimpleNamespace(autocast=lambda: torch.autocast("cpu", enabled=False))
     bare = predictor(base, lambda rows: {name: one[rows] for name, one in text.items()}, accelerator)
-    captions, times = torch.tensor([0, 1]), torch.tensor([500, 500])
-    seen = start.predict(bare, named=1)(latents(2), times, captions)
+    captions, times = torch.tensor([0, 1, 2]), torch.tensor([500, 500, 500])
+    seen = start.predict(bare, named=1)(latents(3), times, captions)
     nothing = start.shown.nothing[None]
-    expected = [(0, start.shown.features), (1, nothing)]
+    expected = [(0, start.shown.features), (1, nothing), (2, nothing)]
     for number, features in expected:
-        one = bare(latents(1), times[:1], captions[number : number + 1], features)
+        one = bare(latents(3)[number : number + 1], times[:1], captions[number : number + 1], features)
         assert torch.allclose(seen[number], one[0], atol=1e-4)
-    unseen = start.predict_unseen(bare)(latents(2), times, captions)
-    assert torch.allclose(unseen, bare(latents(2), times, captions, nothing.repeat(2, 1, 1)), atol=1e-6)
-    assert (seen[0] - bare(latents(1), times[:1], captions[:1], nothing)[0]).abs().max() > 1e-3
+    unseen = start.predict_unseen(bare)(latents(3), times, captions)
+    assert torch.allclose(unseen, bare(latents(3), times, captions, nothing.repeat(3, 1, 1)), atol=1e-6)
+    assert (seen[0] - bare(latents(3)[:1], times[:1], captions[:1], nothing)[0]).abs().max() > 1e-3
 
 
 def test_what_is_removed_leaves_the_base_as_it_was(begun: tuple[Base, Start, torch.Tensor]) -> None:
