@@ -357,9 +357,10 @@ def test_gradient_checkpointing_gives_the_same_losses(
     assert losses(tmp_path / "run") == pytest.approx(losses(finished[0]), rel=1e-4)
 
 
-def test_without_captions_the_base_is_to_stay_as_it_is(common: list[object], tmp_path: Path) -> None:
+def test_where_the_trigger_is_left_out_the_base_is_to_stay_as_it_is(common: list[object], tmp_path: Path) -> None:
     """The target is then the base's own prediction, which an adapter that starts at nothing gives."""
-    run(*common, "--caption_dropout", 1, "--steps", 3, "--output_dir", tmp_path / "run")
+    shares = ("--caption_dropout", 0.5, "--class_share", 0.999)  # half without anything, half with the class word
+    run(*common, *shares, "--steps", 3, "--output_dir", tmp_path / "run")
     assert losses(tmp_path / "run") == pytest.approx([0, 0, 0], abs=1e-9)
 
 
@@ -371,7 +372,10 @@ CHOICES = {
         {"lora_unet_mid_block_resnets_", "lora_unet_up_blocks_1_"},
     ),
     "text-encoder": (
-        ["--blocks", "unet", "text_encoder", "--cache_text", "false", "--convolutions", "true", "--precision", "bf16"],
+        [
+            *("--blocks", "unet", "text_encoder", "--cache_text", "false", "--convolutions", "true"),
+            *("--precision", "bf16", "--class_share", "0.3"),
+        ],
         {"lora_te_text_model_encoder_layers_", "lora_unet_down_blocks_0_resnets_0_conv1"},
     ),
 }
