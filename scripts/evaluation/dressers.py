@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -101,10 +101,16 @@ class DresserSettings:
 
 
 class Dresser:
-    """Dresses the subjects by one method after the other."""
+    """Dresses the subjects by one method after the other.
 
-    def __init__(self, subjects: Sequence[Subject], settings: DresserSettings) -> None:
-        self.subjects, self.settings = subjects, settings
+    Args:
+        folders: of garments whose photos lie in one; of others they are taken when an adapter is to learn them.
+    """
+
+    def __init__(
+        self, subjects: Sequence[Subject], settings: DresserSettings, folders: Mapping[Garment, Path] | None = None
+    ) -> None:
+        self.subjects, self.settings, self.folders = subjects, settings, folders or {}
         self.changes = [change_for(one) for one in subjects]
 
     def dress(self, method: Method) -> tuple[list[Image.Image], Masks]:
@@ -136,7 +142,8 @@ class Dresser:
         base = load_base(BaseSettings(base=method.base))
         pipeline, photos = base.pipeline("inpaint"), None
         if method.training:
-            run = train(Training.of(method.training), garment_folder(garment, trials / "photos"), trials)
+            folder = self.folders.get(garment) or garment_folder(garment, trials / "photos")
+            run = train(Training.of(method.training), folder, trials)
             card = card_of(run)
             words = f"{card['trigger']} {card['class_word']}"
             wear(pipeline, [(run / f"{card['name']}{KOHYA_SUFFIX}", weight_of(card))])

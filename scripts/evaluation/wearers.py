@@ -119,6 +119,22 @@ def sheet(subjects: Sequence[Subject], drawn: Mapping[str, Sequence[Image.Image]
     return contact_sheet(pictures, labels, ["garment", "before", "as it should be", *drawn])
 
 
+def sheet_by_garment(subjects: Sequence[Subject], images: Sequence[Image.Image]) -> Image.Image:
+    """For every garment, those who get it before the change, and below them after it; halved in size."""
+    from lapel.sheet import contact_sheet
+
+    rows, labels = [], []
+    for new in dict.fromkeys(one.garment for one in subjects):
+        dressed = [(one, image) for one, image in zip(subjects, images, strict=True) if one.garment == new]
+        flat = dressed[0][0].flat
+        for first, people in ((flat, [one.pictures[0] for one, _ in dressed]), (None, [image for _, image in dressed])):
+            size = (people[0].width // 2, people[0].height // 2)
+            shown = [first or flat.point(lambda _: 255), *people]
+            rows.append([picture.resize(size) for picture in shown])
+            labels.append(new.words() if first else "")
+    return contact_sheet(rows, labels, ["garment"])
+
+
 def scores(subjects: Sequence[Subject], images: Sequence[Image.Image], masks: Masks) -> dict[str, float]:
     """Means (of colour the median) over people.
 
