@@ -113,6 +113,7 @@ class Examiner:
         if drawn is not None and self.whole:
             self._keep_pictures(case, method, drawn)
         self.records.keep(case, method, self.whole, figures)
+        assert method not in self._open(case), f"{method.name} would be examined again and again"
         self._tell(case, method, figures)
 
     def exam(self, case: Case) -> Exam:
