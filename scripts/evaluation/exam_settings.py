@@ -110,8 +110,8 @@ class ExamSettings:
             return method
         preset = self.preset if method.training.program == "lora" else self.dreambooth_preset
         named = {"steps": self.steps, "config": _placed(preset), "base": _placed(self.base)}
-        if self.base == "tiny":
-            named["base"] = None
+        if self.base == "tiny" and not preset:
+            named["base"] = None  # beside a base of its own a trainer takes no preset of `tiny`
         return method.with_settings(*(f"{name}={value}" for name, value in named.items() if value))
 
     @property

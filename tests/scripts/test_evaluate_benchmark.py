@@ -387,3 +387,6 @@ def test_photos_that_cannot_be_examined_are_told_at_once(tmp_path: Path) -> None
     training = settings.fitted(method_named("lora-4")).training
     assert training is not None
     assert training.text == "lora:rank=4,steps=3,config=sd15-8gb,base=somebody/else"
+    on_tiny = settings_of(tmp_path, garment_dir=[one], preset="sd15-8gb").fitted(method_named("lora-4")).training
+    assert on_tiny is not None and on_tiny.settled["base"] == "tiny"
+    assert settings_of(tmp_path).fitted(method_named("lora-16")) == method_named("lora-16")
