@@ -25,8 +25,8 @@ from lapel.generation.progress import time_left
 from lapel.generation.regions import RegionSettings, read_regions, regional
 from lapel.generation.retrieve import Found, RetrievalSettings, find_garments, write_found
 from lapel.photos.captions import class_word_of, class_word_told
+from lapel.photos.people.looks import Looks, Worn
 from lapel.photos.people.pose import Pose, draw_pose
-from lapel.photos.vocabulary import attributes_of
 from lapel.quiet import quiet
 from lapel.settings import read_settings
 from lapel.wardrobe import with_article
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from lapel.generation.keep import Placed
     from lapel.generation.regions import Regions
     from lapel.photos.catalogue import CatalogueSettings
-    from lapel.photos.people.looks import Looks
 
 
 @dataclass
@@ -71,7 +70,7 @@ def main() -> None:
     outfit = read_outfit(wearing, photos_follow=search.catalogue is not None)
     region.require_encoder(wearing.encoder)
     catalogue = search.listed() if search.catalogue else None
-    word = class_word_told(settings.garment_words) or outfit.class_word or class_word_of(request.prompt)
+    word = class_word_told(settings.garment_words, outfit.class_word) or class_word_of(request.prompt)
     check(settings, people, outfit, request, bool(word or control.shape or catalogue))
     require_writable(wearing.output_dir)
 
@@ -95,12 +94,13 @@ def main() -> None:
     pipeline, photos = put_on(outfit, base, "inpaint" if settings.keep else "text2img", prompts[0])
     network = load_controlnet(settings.pose_control, base) if settings.pose_control else None
     controls = read_controls(control, base, size, looks)
+    worn = Worn(word or "garment", outfit.attributes(settings.garment_words))
     rows = []
     for prompt, stance in itertools.product(prompts, stances):
         shown = [*controls, *stance.controls(network)]
         asked = dataclasses.replace(request, prompt=prompt)
         regions = outfit.named_regions(read_regions(region, size, made_of(shown)))
-        images = draw(settings, word or "garment", base, pipeline, asked, stance.pose, shown, photos, regions)
+        images = draw(settings, worn, base, pipeline, asked, stance.pose, shown, photos, regions)
         rows.append((prompt, asked, images))
     made = [*made_of(controls), *(stance.parsed for stance in stances if stance.parsed)]
     paths = save(rows, outfit.provenance(base, region.told()), wearing.output_dir)
@@ -180,7 +180,7 @@ def prompts_of(outfit: Outfit, people: PeopleSettings, request: Request, caption
 
 def draw(
     settings: DressSettings,
-    word: str,
+    worn: Worn,
     base: Base,
     pipeline: Any,
     request: Request,
@@ -198,25 +198,23 @@ def draw(
     if settings.keep is None:
         with guided(pipeline, controls, size), regional(pipeline, regions):
             return generate(pipeline, request, time_left(), photos)
-    placed = put_down(settings, word, size, pose)
+    placed = put_down(settings, worn, size, pose)
     how = InpaintSettings(masked_content="noise", mask_feather=0, only_masked=False)
     canvas, drawn = placed.canvas, placed.drawn
     return inpaint(base, pipeline, request, canvas, drawn, how, time_left(), photos, controls, regions=regions)
 
 
-def put_down(settings: DressSettings, word: str, size: tuple[int, int], pose: Pose | None) -> Placed:
+def put_down(settings: DressSettings, worn: Worn, size: tuple[int, int], pose: Pose | None) -> Placed:
     """The kept garment on its canvas: where the user says, or as the pose wears it."""
     from lapel.generation.keep import place, where_worn
     from lapel.generation.shown import garment_in
     from lapel.photos.people.library import library_pose
-    from lapel.photos.people.shape import shape_of
 
     assert settings.keep is not None
-    photo, mask = garment_in(settings.keep, word)
+    photo, mask = garment_in(settings.keep, worn.class_word)
     # Clothes that lie flat hold their sleeves as this pose does.
-    worn = pose or library_pose("a-pose@half", size)
-    shape = shape_of(word, attributes_of(settings.garment_words))
-    return place(photo, mask, size, settings.place or where_worn(mask, shape, worn))
+    held = pose or library_pose("a-pose@half", size)
+    return place(photo, mask, size, settings.place or where_worn(mask, worn.shape, held))
 
 
 def save(rows: list[tuple[str, Request, list[Image.Image]]], provenance: Provenance, folder: Path) -> list[Path]:

@@ -26,7 +26,6 @@ from lapel.generation.progress import time_left
 from lapel.generation.regions import RegionSettings, read_regions
 from lapel.photos.captions import class_word_of, class_word_told
 from lapel.photos.people.looks import Worn
-from lapel.photos.vocabulary import attributes_of
 from lapel.quiet import quiet
 from lapel.settings import read_settings
 
@@ -75,26 +74,21 @@ def main() -> None:
     )
     outfit = on_inpainting_base(read_outfit(wearing))
     class_word = garment_word(outfit, settings, request)
-    worn = Worn(class_word, attributes_of(settings.garment_words))
+    worn = Worn(class_word, outfit.attributes(settings.garment_words))
     request.prompt = outfit.named(request.prompt or prompt_for(outfit, worn))
     true_photos = retouching.true_photo or list(wearing.garment_photo)
     require_photos(retouching, true_photos)
-    require_pose(settings)
+    require_pose(settings, inpainting, true_photos)
     if not settings.pose_control:
         control.require_parsed()
     region.require_encoder(wearing.encoder)
     require_writable(wearing.output_dir)
 
     quiet()
-    from lapel.generation.pose_models import find_pose
-    from lapel.photos.people.change import Wearer
-    from lapel.photos.people.parsing import read_parsing
-
-    photo = read_photo(settings.image)
-    pose = find_pose(settings.pose, photo.size, control.pose_model) if settings.pose else None
-    parsing = read_parsing(settings.parsing, photo.size) if settings.parsing else None
-    change = find_change(settings, Wearer(photo, pose, parsing), worn)
-    retouch = Retouch(retouching, true_photos, class_word, pose, worn.shape)
+    wearer = read_wearer(settings, control)
+    change = find_change(settings, wearer, worn)
+    sketch = sketch_for(inpainting, wearer, change, worn, true_photos)
+    retouch = Retouch(retouching, true_photos, class_word, wearer.pose, worn.shape)
 
     import torch
 
@@ -104,17 +98,16 @@ def main() -> None:
     base = load_base(outfit.base, "cuda" if torch.cuda.is_available() else "cpu")
     pipeline, shown = put_on(outfit, base, "inpaint", request.prompt)
     controls = [
-        *read_controls(control, base, photo.size),
-        *pose_controls(settings, control, base, Wearer(photo, pose, parsing), change),
+        *read_controls(control, base, wearer.photo.size),
+        *pose_controls(settings, control, base, wearer, change),
     ]
-    regions = outfit.named_regions(read_regions(region, photo.size, made_of(controls), parsing))
-    images = inpaint(
-        base, pipeline, request, photo, change.mask, inpainting, time_left(), shown, controls, change.kept, regions
-    )
+    regions = outfit.named_regions(read_regions(region, wearer.photo.size, made_of(controls), wearer.parsing))
+    parts = (time_left(), shown, controls, change.kept, regions, sketch)
+    images = inpaint(base, pipeline, request, wearer.photo, change.mask, inpainting, *parts)
     results = [retouch(image, change.mask) for image in images]
     made = write_parsed(made_of(controls), wearing.output_dir)
     provenance = outfit.provenance(base, region.told())
-    for path in [*save(photo, change.mask, results, request, provenance, wearing.output_dir), *made]:
+    for path in [*save(wearer.photo, change.mask, results, request, provenance, wearing.output_dir), *made]:
         print(path)
 
 
@@ -131,7 +124,7 @@ def garment_word(outfit: Outfit, settings: TryOnSettings, request: Request) -> s
     Raises:
         UserError: none does, and a mask is to be made for it.
     """
-    word = class_word_told(settings.garment_words) or outfit.class_word or class_word_of(request.prompt)
+    word = class_word_told(settings.garment_words, outfit.class_word) or class_word_of(request.prompt)
     if not word and settings.mask is None:
         raise UserError('nothing tells what the garment is; give --garment_words, such as "t-shirt, short sleeve"')
     return word or "garment"
@@ -143,6 +136,18 @@ def prompt_for(outfit: Outfit, worn: Worn) -> str:
 
     named = "a {garment}" if outfit.cards[0].get("trigger") else with_article(worn.named())
     return f"a photo of a person wearing {named}"
+
+
+def read_wearer(settings: TryOnSettings, control: ControlSettings) -> Wearer:
+    """The photo, and what the user, or a model, says of the person in it."""
+    from lapel.generation.pose_models import find_pose
+    from lapel.photos.people.change import Wearer
+    from lapel.photos.people.parsing import read_parsing
+
+    photo = read_photo(settings.image)
+    pose = find_pose(settings.pose, photo.size, control.pose_model) if settings.pose else None
+    parsing = read_parsing(settings.parsing, photo.size) if settings.parsing else None
+    return Wearer(photo, pose, parsing)
 
 
 def read_photo(path: Path) -> Image.Image:
@@ -158,14 +163,21 @@ def read_photo(path: Path) -> Image.Image:
     return read_picture(path, "white").colour
 
 
-def require_pose(settings: TryOnSettings) -> None:
-    """Refuse a ControlNet for poses that is shown none.
+def require_pose(settings: TryOnSettings, inpainting: InpaintSettings, true_photos: list[Path]) -> None:
+    """Refuse a ControlNet for poses that is shown none, and a sketch of nothing.
 
     Raises:
-        UserError: it would be.
+        UserError: every finding, a line each.
     """
+    findings = []
     if settings.pose_control and not settings.pose:
-        raise UserError("--pose_control is shown the person's pose: give --pose")
+        findings.append("--pose_control is shown the person's pose: give --pose")
+    if inpainting.masked_content == "sketch" and not settings.pose:
+        findings.append("--masked_content sketch puts the garment on the person's body: give --pose")
+    if inpainting.masked_content == "sketch" and not true_photos:
+        findings.append("--masked_content sketch lays a photo of the garment on the person: give --true_photo")
+    if findings:
+        raise UserError(*findings)
 
 
 def pose_controls(
@@ -207,6 +219,18 @@ def find_change(settings: TryOnSettings, wearer: Wearer, worn: Worn) -> Change:
         size = wearer.photo.size
         return Change(read_mask(settings.mask, settings.image, size), Image.new("L", size))
     return change_of_clothes(wearer, worn, load_mask_model(settings.mask_model))
+
+
+def sketch_for(
+    inpainting: InpaintSettings, wearer: Wearer, change: Change, worn: Worn, true_photos: list[Path]
+) -> Image.Image | None:
+    """What denoising begins with, where that is to be a sketch."""
+    from lapel.generation.shown import garment_in
+    from lapel.generation.sketch import sketch_change
+
+    if inpainting.masked_content != "sketch":
+        return None
+    return sketch_change(wearer, change.mask, worn, garment_in(true_photos[0], worn.class_word))
 
 
 def save(

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from lapel.fidelity.colour import Floats, Pixels, delta_e, from_lab, to_lab
 from lapel.fidelity.lettering import TextReader, character_error_rate
-from lapel.photos.people.shape import Body, Point, Shape, hem_of
+from lapel.photos.people.lay import Axis, axis_of, similarity
+from lapel.photos.people.shape import Body, Shape, hem_of
 
 Print = Literal["off", "auto", "always"]
 Bools = npt.NDArray[np.bool_]
@@ -24,9 +25,6 @@ _MARGIN = 0.35
 
 _GROUND, _INK = 8.0, 20.0
 """Delta E from the cloth: up to the one a pixel is cloth, from the other on it is ink, and a mixture between."""
-
-_SHOULDERS = (0.3, 0.34, 0.38)
-"""Of the trunk's width, from its middle: where a flat garment's shoulders are, beside neckline and hood."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ class Printed:
     """(3,): the cloth's colour around it."""
     area: npt.NDArray[np.float32]
     """(h, w), 1 where the print is, its cloth included."""
-    axis: tuple[Point, Point]
+    axis: Axis
     """The middle of the garment's top and of its hem, in the photo's pixels."""
 
 
@@ -81,7 +79,7 @@ def find_print(photo: Pixels, mask: Bools, reader: TextReader) -> Printed | None
     _, parts = cv2.connectedComponents((ink > 0).astype(np.uint8))
     ink *= np.isin(parts, parts[boxes > 0])
     words = " ".join(line.words for line in lines)
-    return Printed(words, lab, ink.astype(np.float32), ground, area.astype(np.float32), _axis(mask))
+    return Printed(words, lab, ink.astype(np.float32), ground, area.astype(np.float32), axis_of(mask))
 
 
 def reprint(
@@ -102,7 +100,7 @@ def reprint(
     if how == "off" or (how == "auto" and before < _UNREAD):
         return Reprinted(image, printed.words, before, before)
     size = (image.shape[1], image.shape[0])
-    place = _similarity(printed.axis, (body.neck, hem_of(shape, body)))
+    place = similarity(printed.axis, (body.neck, hem_of(shape, body)))
     area, ink, lab = (
         np.asarray(cv2.warpAffine(plane.astype(np.float32), place, size, flags=cv2.INTER_AREA))
         for plane in (printed.area, printed.ink, printed.lab)
@@ -118,30 +116,6 @@ def reprint(
     share = np.where(inside, ink, 0)[..., None]
     result = np.where(inside[..., None], from_lab(drawn * (1 - share) + lab * share), image)
     return Reprinted(result, printed.words, before, character_error_rate(reader.read(result, region), printed.words))
-
-
-def _axis(mask: Bools) -> tuple[Point, Point]:
-    """The middle of a flat garment's shoulders, and of its hem.
-
-    The lower half tells where the trunk is, whose middle the sleeves do not move. Necklines are cut below the shoulders
-    and hoods lie above them, so that these are looked for beside both.
-    """
-    rows = np.nonzero(mask.any(axis=1))[0]
-    low = mask[(rows[0] + rows[-1]) // 2 : rows[-1] + 1]
-    middle = float(np.median(np.nonzero(low)[1]))
-    width = float(np.median(low[len(low) // 2 :].sum(axis=1)))
-    beside = [round(middle + side * share * width) for side in (-1, 1) for share in _SHOULDERS]
-    tops = [int(np.argmax(mask[:, column])) for column in beside if 0 <= column < mask.shape[1]]
-    return (middle, float(np.median(tops))), (middle, float(np.nonzero(mask[:, round(middle)])[0].max()))
-
-
-def _similarity(source: tuple[Point, Point], target: tuple[Point, Point]) -> npt.NDArray[np.float64]:
-    """(2, 3): the turn, scale and shift that bring two points onto two others."""
-    (a, b), (c, d) = source, target
-    one, other = complex(b[0] - a[0], b[1] - a[1]), complex(d[0] - c[0], d[1] - c[1])
-    turn = other / one
-    shift = complex(*c) - turn * complex(*a)
-    return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
 
 
 def _without_ink(image: Pixels, inside: Bools) -> Pixels:

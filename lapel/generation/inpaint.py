@@ -20,19 +20,24 @@ if TYPE_CHECKING:
 
     from lapel.base.base import Base
 
-MaskedContent = Literal["original", "fill", "noise", "nothing"]
+MaskedContent = Literal["original", "fill", "noise", "nothing", "sketch"]
+
+SKETCH_STRENGTH = 0.7
+"""Leaves of a sketch what is where, and draws the rest anew; `scripts/evaluate.py try_on` measures it."""
 
 
 @dataclass
 class InpaintSettings:
     """How a part of a photo is drawn anew, in the words of WebUI's inpainting."""
 
-    strength: float = 1.0
-    """Denoising strength: 1 forgets what was under the mask, less keeps something of it."""
+    strength: float | None = None
+    """Denoising strength: 1 forgets what was under the mask, less keeps something of it. Unless given, 1, and 0.7 upon
+    a sketch."""
 
     masked_content: MaskedContent = "original"
-    """What is under the mask when denoising begins: the `original`, a `fill` of the colours around it, latent `noise`
-    or latent `nothing`. At a strength of 1 it is noise anyway."""
+    """What is under the mask when denoising begins: the `original`, a `fill` of the colours around it, latent `noise`,
+    latent `nothing`, or a `sketch`, in which the first photo of the garment, laid flat, is put on the body by `--pose`.
+    At a strength of 1 it is noise anyway."""
 
     mask_grow: int = 0
     """Pixels of the photo by which the mask is made larger; negative ones make it smaller."""
@@ -54,13 +59,20 @@ class InpaintSettings:
             UserError: every finding, a line each.
         """
         findings = []
-        if not 0 < self.strength <= 1:
+        if not 0 < self.denoising <= 1:
             findings.append(f"strength is {self.strength:g}; it must be above 0 and at most 1")
         for name in ("mask_feather", "padding"):
             if (getattr(self, name) or 0) < 0:
                 findings.append(f"{name} is {getattr(self, name)}; it must be at least 0")
         if findings:
             raise UserError(*findings)
+
+    @property
+    def denoising(self) -> float:
+        """The strength that is meant."""
+        if self.strength is not None:
+            return self.strength
+        return SKETCH_STRENGTH if self.masked_content == "sketch" else 1.0
 
 
 @dataclass(frozen=True)
@@ -108,6 +120,7 @@ def inpaint(
     controls: Sequence[Control] = (),
     kept: Image.Image | None = None,
     regions: Regions | None = None,
+    sketch: Image.Image | None = None,
 ) -> list[Image.Image]:
     """Draw what the mask covers anew, one image for each of the request's seeds, each of the photo's size.
 
@@ -121,6 +134,7 @@ def inpaint(
         controls: whose maps are of the photo's size, or its aspect.
         kept: mode L, of the photo's size; what stays even where the mask fades out.
         regions: of the photo's size.
+        sketch: RGB, of the photo's size; the masked content, where settings say so.
 
     Raises:
         UserError: a mask of another size, or one that covers nothing, or nothing of a region, or fewer steps than the
@@ -132,12 +146,13 @@ def inpaint(
     alpha = soften(mask, settings.mask_grow, settings.mask_feather, kept)
     if not alpha.any():
         raise UserError("the mask is empty: nothing would be drawn; make it larger, or raise --mask_grow")
-    if int(request.steps * settings.strength) < 1:
-        raise UserError(f"{request.steps} steps at a strength of {settings.strength:g} leave none; raise either")
+    if int(request.steps * settings.denoising) < 1:
+        raise UserError(f"{request.steps} steps at a strength of {settings.denoising:g} leave none; raise either")
     around = box_around(alpha, settings.padding) if settings.only_masked else (0, 0, *photo.size)
     patch = choose_patch(around, photo.size, base.resolution, base.multiple, (request.width, request.height))
     sized = dataclasses.replace(request, width=patch.size[0], height=patch.size[1])
-    upon = _upon(base, patch, photo, patch.cells(alpha, base.latent_stride), settings)
+    shown = sketch if sketch is not None and settings.masked_content == "sketch" else photo
+    upon = _upon(base, patch, shown, patch.cells(alpha, base.latent_stride), settings)
     cut = [dataclasses.replace(control, map=patch.cut_map(control.map, photo.size)) for control in controls]
     bound = regions.cut(patch, alpha) if regions else Regions(patch.size)
     with guided(pipeline, cut, patch.size), regional(pipeline, bound):
@@ -158,7 +173,7 @@ def _upon(base: Base, patch: Patch, photo: Image.Image, cells: Any, settings: In
         drawn = torch.nn.functional.adaptive_max_pool2d(hidden, latents.shape[-2:]) > 0
         latents = latents.masked_fill(drawn.to(latents.device), 0)
     noise = settings.masked_content == "noise"
-    return Upon(latents, around, Image.fromarray(cells), settings.strength, noise)
+    return Upon(latents, around, Image.fromarray(cells), settings.denoising, noise)
 
 
 def _filled(image: Image.Image, cells: Any) -> Image.Image:

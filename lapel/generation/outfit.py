@@ -16,7 +16,8 @@ from lapel.errors import UserError
 from lapel.files import sha256
 from lapel.generation.images import Provenance, WornAdapter
 from lapel.generation.wearing import WearSettings
-from lapel.photos.captions import filled
+from lapel.photos.captions import class_word_told, filled
+from lapel.photos.vocabulary import attributes_of
 
 if TYPE_CHECKING:
     from lapel.base.base import Base, PipelineKind
@@ -63,6 +64,15 @@ class Outfit:
     def class_word(self) -> str:
         """What the garment is, as far as a card tells it."""
         return str(self.cards[0].get("class_word", ""))
+
+    def attributes(self, words: str) -> dict[str, str]:
+        """Sleeves, length and further attributes of the intake's vocabulary: as words tell them, then as the card does.
+
+        Words of another garment than the card's leave the card out.
+        """
+        another = class_word_told(words, self.class_word) not in (None, self.class_word)
+        known = {} if another else self.cards[0].get("attributes") or {}
+        return {**known, **attributes_of(words)}
 
     def provenance(self, base: Base, regions: str = "") -> Provenance:
         """What an image is drawn with, as its settings tell it; `regions` as `RegionSettings.told` has it."""

@@ -114,8 +114,12 @@ def first_class_word(texts: Iterable[str]) -> str | None:
     return next((word for word in map(class_word_of, texts) if word), None)
 
 
-def class_word_told(words: str) -> str | None:
-    """The class word of "hoodie, long sleeve", whichever comes first: what names a sleeve names no shirt beside it."""
+def class_word_told(words: str, card: str = "") -> str | None:
+    """The class word of "hoodie, long sleeve", whichever comes first: what names a sleeve names no shirt beside it.
+
+    Args:
+        card: the class word on a card, which only words for something else than sleeves and lengths are put before.
+    """
     phrases = words.split(",")
     things = [phrase for phrase in phrases if not {"sleeves", "length"} & attributes_of(phrase).keys()]
-    return first_class_word([*things, *phrases])
+    return first_class_word(things) or card or first_class_word(phrases)

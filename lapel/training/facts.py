@@ -231,6 +231,7 @@ def card_facts(
         "name": files[0].stem,
         "trigger": garment.trigger,
         "class_word": garment.class_word,
+        "attributes": garment.attributes,
         **base_facts(base),
         "views": sorted({view for view in garment.photos["view"] if view}),
         "photos": len(garment.photos),

@@ -34,10 +34,12 @@ class Clothes:
     """Over the upper one."""
     opened: bool = False
     """Whether the outer garment is open, so that what is under it is seen."""
+    tucked: bool = False
+    """Whether the upper garment is tucked into the lower one, as into a skirt it always is."""
 
     def from_below(self) -> list[Garment]:
-        """In the order in which they lie over each other: tops hang over trousers, and are tucked into skirts."""
-        tucked = self.lower is not None and self.lower.kind == "skirt"
+        """In the order in which they lie over each other."""
+        tucked = self.tucked or (self.lower is not None and self.lower.kind == "skirt")
         order = (self.upper, self.lower) if tucked else (self.lower, self.upper)
         return [garment for garment in (*order, self.outer) if garment is not None]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from evaluation.trials import Training, garment_folder, train
-from evaluation.wearers import Masks, Subject, change_for, worn
+from evaluation.wearers import Masks, Subject, change_for, flat_mask, wearer_of, worn
 from lapel.base.settings import BaseSettings
 from lapel.errors import UserError
 from lapel.generation import Request
@@ -38,6 +38,8 @@ class Method:
     """Of the adapter that is worn, as `Training.of` reads it."""
     shown: Shown = ""
     """To a ControlNet: nothing, the person's skeleton, or that on a parsing map of who wears the new garment."""
+    sketched: bool = False
+    """Whether denoising begins with a sketch, for which a flat photo is laid on the person."""
 
 
 INPAINTING = "tiny-inpainting"
@@ -51,7 +53,17 @@ METHODS = {
     "inpainting-caption": Method("inpainting base: full caption", INPAINTING, told="caption"),
     "inpainting-encoder": Method("inpainting base: encoder", INPAINTING, encoder=True),
     "inpainting-encoder-map": Method("inpainting base: encoder, map", INPAINTING, encoder=True, shown="map"),
+    "inpainting-encoder-sketch": Method(
+        "inpainting base: encoder, map, sketch", INPAINTING, encoder=True, shown="map", sketched=True
+    ),
     "lora": Method("inpainting base: LoRA learned on tiny, map", INPAINTING, training="lora", shown="map"),
+    "lora-sketch": Method(
+        "inpainting base: LoRA learned on tiny, map, sketch",
+        INPAINTING,
+        training="lora",
+        shown="map",
+        sketched=True,
+    ),
     "lora-inpainting": Method("inpainting base: LoRA learned on it, map", INPAINTING, training=ON_IT, shown="map"),
     "lora-encoder": Method(
         "inpainting base: LoRA learned on it and encoder, map",
@@ -59,6 +71,14 @@ METHODS = {
         encoder=True,
         training=f"{ON_IT},start_from_encoder=tiny",
         shown="map",
+    ),
+    "lora-encoder-sketch": Method(
+        "inpainting base: LoRA learned on it and encoder, map, sketch",
+        INPAINTING,
+        encoder=True,
+        training=f"{ON_IT},start_from_encoder=tiny",
+        shown="map",
+        sketched=True,
     ),
 }
 """By the names that settings have for them, in the table's order."""
@@ -171,14 +191,23 @@ class Dresser:
         from lapel.generation.patch import soften
         from lapel.wardrobe import phrase
 
-        one, how = self.subjects[number], InpaintSettings(mask_feather=4)
+        one = self.subjects[number]
+        how = InpaintSettings(masked_content="sketch" if method.sketched else "original", mask_feather=4)
         prompt = phrase(words, "worn", one.scene)
         request = Request(prompt=prompt, steps=self.settings.steps, guidance=self.settings.guidance, seeds=[number])
         mask, kept = self.changes[number].mask, self.changes[number].kept
         controls = [Control(network, self._map(number, method.shown))] if network is not None else []
         photo = Image.fromarray(one.before.image)
-        (image,) = inpaint(base, pipeline, request, photo, mask, how, None, photos, controls, kept)
+        sketch = self._sketch(number) if method.sketched else None
+        (image,) = inpaint(base, pipeline, request, photo, mask, how, None, photos, controls, kept, sketch=sketch)
         return image, soften(mask, how.mask_grow, how.mask_feather, kept) > 0
+
+    def _sketch(self, number: int) -> Image.Image:
+        """The sketch of a subject, as `try_on.py` makes it."""
+        from lapel.generation.sketch import sketch_change
+
+        one = self.subjects[number]
+        return sketch_change(wearer_of(one), self.changes[number].mask, worn(one.garment), (one.flat, flat_mask(one)))
 
     def _map(self, number: int, shown: Shown) -> Image.Image:
         """The map of a subject, as `try_on.py` makes it."""
@@ -198,9 +227,6 @@ def _seen(file: Any, base: Any, one: Subject) -> GarmentPhotos:
     from lapel.base.image_tower import load_tower
     from lapel.generation.shown import see_cutouts
     from lapel.photos.cutout import cut_out
-    from lapel.photos.masks import find_mask
-    from lapel.photos.read import Picture
 
     tower = load_tower(file.metadata.get("lapel_image_tower"), base)
-    mask = find_mask(Picture(one.flat, None), None, one.garment.kind, "front").image
-    return see_cutouts(tower, [cut_out(one.flat, mask)], file.form == "plus")
+    return see_cutouts(tower, [cut_out(one.flat, flat_mask(one))], file.form == "plus")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from PIL import Image
 
-    from lapel.photos.people.change import Change
+    from lapel.photos.people.change import Change, Wearer
     from lapel.photos.people.looks import Worn
     from lapel.photos.people.pose import Pose
     from lapel.wardrobe import Garment, Photograph
@@ -99,12 +99,26 @@ def worn(new: Garment) -> Worn:
 
 def change_for(one: Subject) -> Change:
     """Where the clothes change, by the garment's words, the pose and the parsing map."""
+    from lapel.photos.people.change import change_of_clothes
+
+    return change_of_clothes(wearer_of(one), worn(one.garment))
+
+
+def wearer_of(one: Subject) -> Wearer:
+    """The photo before the change, with pose and parsing map."""
     from PIL import Image
 
-    from lapel.photos.people.change import Wearer, change_of_clothes
+    from lapel.photos.people.change import Wearer
 
-    wearer = Wearer(Image.fromarray(one.before.image), one.pose, one.before.parsing)
-    return change_of_clothes(wearer, worn(one.garment))
+    return Wearer(Image.fromarray(one.before.image), one.pose, one.before.parsing)
+
+
+def flat_mask(one: Subject) -> Image.Image:
+    """Where the garment is in its flat photo, as the intake finds it."""
+    from lapel.photos.masks import find_mask
+    from lapel.photos.read import Picture
+
+    return find_mask(Picture(one.flat, None), None, one.garment.kind, "front").image
 
 
 def sheet(subjects: Sequence[Subject], drawn: Mapping[str, Sequence[Image.Image]]) -> Image.Image:

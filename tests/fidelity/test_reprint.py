@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lapel.fidelity.lettering import TextReader
-from lapel.fidelity.reprint import Printed, _axis, _similarity, find_print, reprint
+from lapel.fidelity.reprint import Printed, find_print, reprint
 from lapel.photos.people.pose import Pose
 from lapel.photos.people.shape import Body, Shape, body_of, shape_of
 from lapel.wardrobe import Photograph, photograph, sample_garment, sample_shot
@@ -86,20 +86,3 @@ def test_a_garment_without_words_has_no_print(reader: TextReader) -> None:
     plain = next(one for one in map(sample_garment, range(100)) if one.print == "none" and one.pattern == "plain")
     flat = photograph(plain, sample_shot(1, plain, "front", "white studio"), SIZE)
     assert find_print(flat.image, flat.mask >= 128, reader) is None
-
-
-def test_two_points_come_to_lie_on_two_others() -> None:
-    source, target = ((3.0, 4.0), (5.0, 20.0)), ((-7.0, 2.0), (30.0, 11.0))
-    place = _similarity(source, target)
-    for point, there in zip(source, target, strict=True):
-        assert place @ (*point, 1) == pytest.approx(there)
-
-
-def test_sleeves_and_necklines_do_not_move_a_garments_axis() -> None:
-    mask = np.zeros((100, 120), bool)
-    mask[20:90, 40:80] = True
-    plain = _axis(mask)
-    assert plain == (pytest.approx((59.5, 20)), pytest.approx((59.5, 89)))
-    mask[20:50, 52:68] = False  # a deep neckline
-    mask[20:40, 10:40] = True  # a sleeve on one side
-    assert _axis(mask) == plain

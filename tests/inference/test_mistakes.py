@@ -61,7 +61,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 CONTROL = ("--controlnet", "tiny", "--control")
-TRY_ON = ("--image", "{}/person.png", *WORN, "--garment_words", "hoodie", "--steps", 1)
+PERSON = ("--image", "{}/person.png")
+TRY_ON = (*PERSON, *WORN, "--garment_words", "hoodie", "--steps", 1)
 DRESS = (*WORN, "--garment_words", "hoodie", "--steps", 1)
 MISTAKES = [
     # The request.
@@ -109,6 +110,12 @@ MISTAKES = [
     ("try_on", ("--image", "{}/person.png", *WORN), "--garment_words"),
     ("try_on", (*TRY_ON, "--strength", 3), "strength is 3"),
     ("try_on", (*TRY_ON, "--pose", "{}/nobody.json"), "shows nobody"),
+    ("try_on", (*TRY_ON, "--masked_content", "sketch"), "on the person's body: give --pose"),
+    (
+        "try_on",
+        (*PERSON, "--base", "tiny", "--prompt", "a hoodie", "--pose", "{}/pose.json", "--masked_content", "sketch"),
+        "lays a photo of the garment",
+    ),
     (
         "try_on",
         ("--image", "{}/person.png", "--base", "tiny", "--prompt", "a hoodie", "--colour", "auto"),

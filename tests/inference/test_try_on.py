@@ -62,3 +62,15 @@ def test_a_hoodie_takes_the_t_shirts_place_and_nothing_else(person: Path, tmp_pa
         assert (pixels[parsing == PARSING["hair"]] == photo[parsing == PARSING["hair"]]).all()
         assert (pixels[parsing == PARSING["upper"]] != photo[parsing == PARSING["upper"]]).any()
     assert json.loads((tmp_path / "retouched.json").read_text())["0001-0.png"]["colour"].keys() == {"before", "after"}
+
+
+def test_a_sketch_keeps_the_rest_of_the_photo_too(person: Path, tmp_path: Path) -> None:
+    known = ("--image", person / "person.png", "--pose", person / "pose.json")
+    how = ("--garment_words", "hoodie", "--steps", 2, "--masked_content", "sketch", "--mask_feather", 0)
+    done = try_on(*known, *GARMENT, *how, "--output_dir", tmp_path)
+    assert done.returncode == 0, done.stderr
+    files = (person / "person.png", tmp_path / "0001-0.png", tmp_path / "mask.png")
+    photo, image, mask = (np.asarray(Image.open(path)) for path in files)
+    assert (image[mask == 0] == photo[mask == 0]).all()
+    # Olive, as the hoodie is, after a single step: what denoising began with.
+    assert np.abs(np.median(image[mask > 0], axis=0) - (85, 88, 40)).max() < 30

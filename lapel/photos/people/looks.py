@@ -109,11 +109,11 @@ class Looks:
         return looks
 
     def clothes(self) -> Clothes:
-        """Cut as the wardrobe cuts; a top and trousers stand in for what was not told."""
+        """Cut as the wardrobe cuts; a top and trousers stand in for what was not told, and hide nothing that was."""
         one = {part: _garment(worn, part) for part, worn in self.worn.items()}
         upper = one.get("dress") or one.get("upper") or _garment(Worn("t-shirt"), "upper")
         lower = one.get("lower") or (None if "dress" in one else _garment(Worn("trousers"), "lower"))
-        return Clothes(lower, upper, one.get("outer"), self.opened)
+        return Clothes(lower, upper, one.get("outer"), self.opened, tucked=not one.keys() & {"dress", "upper"})
 
     def told(self) -> str:
         """What was understood: `upper: long sleeve shirt, long sleeve; outer: jacket; worn open`."""

@@ -123,15 +123,22 @@ def hem_of(shape: Shape, body: Body) -> Point:
     return _middle([_along(leg, reach) for leg in body.legs])
 
 
-def hands(body: Body, size: tuple[int, int]) -> Bools:
-    """(h, w) circles where the hands are, as far as the wrists are known."""
-    canvas = np.zeros((size[1], size[0]), np.uint8)
+def palms(body: Body) -> list[Point]:
+    """The middles of the hands, as far as the wrists are known."""
+    found = []
     for joints in body.arms:
         if len(joints) == 3:
             (x, y), (u, v) = joints[1], joints[2]
-            length = math.hypot(u - x, v - y) or 1.0
-            reach = 0.12 * body.unit / length
-            cv2.circle(canvas, _pixel((u + (u - x) * reach, v + (v - y) * reach)), round(0.16 * body.unit), 255, -1)
+            reach = 0.12 * body.unit / (math.hypot(u - x, v - y) or 1.0)
+            found.append((u + (u - x) * reach, v + (v - y) * reach))
+    return found
+
+
+def hands(body: Body, size: tuple[int, int]) -> Bools:
+    """(h, w) circles where the hands are, as far as the wrists are known."""
+    canvas = np.zeros((size[1], size[0]), np.uint8)
+    for palm in palms(body):
+        cv2.circle(canvas, _pixel(palm), round(0.16 * body.unit), 255, -1)
     return canvas > 0
 
 
