@@ -85,7 +85,8 @@ def main() -> None:
     found = find(search, catalogue, base) if catalogue else ()
     if found:
         outfit, word = dressed_in(found, outfit), word or class_word_of(found[0].class_word)
-    shape = ", ".join(filter(None, (settings.garment_words or word, control.shape)))
+    worn = Worn(word or "", outfit.attributes(settings.garment_words))
+    shape = ", ".join(filter(None, (settings.garment_words or worn.cut(), control.shape)))
     looks = heard_looks(shape, settings.texture, base) if control.shape or settings.texture else None
     # What no encoder is shown, the prompt says.
     captions = [] if outfit.settings.encoder else [garment.words for garment in found]
@@ -94,7 +95,6 @@ def main() -> None:
     pipeline, photos = put_on(outfit, base, "inpaint" if settings.keep else "text2img", prompts[0])
     network = load_controlnet(settings.pose_control, base) if settings.pose_control else None
     controls = read_controls(control, base, size, looks)
-    worn = Worn(word or "garment", outfit.attributes(settings.garment_words))
     rows = []
     for prompt, stance in itertools.product(prompts, stances):
         shown = [*controls, *stance.controls(network)]

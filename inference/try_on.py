@@ -78,7 +78,8 @@ def main() -> None:
     request.prompt = outfit.named(request.prompt or prompt_for(outfit, worn))
     true_photos = retouching.true_photo or list(wearing.garment_photo)
     require_photos(retouching, true_photos)
-    require_pose(settings, inpainting, true_photos)
+    require_pose(settings)
+    require_sketch(settings, inpainting, worn, true_photos)
     if not settings.pose_control:
         control.require_parsed()
     region.require_encoder(wearing.encoder)
@@ -102,8 +103,20 @@ def main() -> None:
         *pose_controls(settings, control, base, wearer, change),
     ]
     regions = outfit.named_regions(read_regions(region, wearer.photo.size, made_of(controls), wearer.parsing))
-    parts = (time_left(), shown, controls, change.kept, regions, sketch)
-    images = inpaint(base, pipeline, request, wearer.photo, change.mask, inpainting, *parts)
+    images = inpaint(
+        base,
+        pipeline,
+        request,
+        wearer.photo,
+        change.mask,
+        inpainting,
+        time_left(),
+        shown,
+        controls,
+        change.kept,
+        regions=regions,
+        sketch=sketch,
+    )
     results = [retouch(image, change.mask) for image in images]
     made = write_parsed(made_of(controls), wearing.output_dir)
     provenance = outfit.provenance(base, region.told())
@@ -163,19 +176,33 @@ def read_photo(path: Path) -> Image.Image:
     return read_picture(path, "white").colour
 
 
-def require_pose(settings: TryOnSettings, inpainting: InpaintSettings, true_photos: list[Path]) -> None:
-    """Refuse a ControlNet for poses that is shown none, and a sketch of nothing.
+def require_pose(settings: TryOnSettings) -> None:
+    """Refuse a ControlNet for poses that is shown none.
+
+    Raises:
+        UserError: it would be.
+    """
+    if settings.pose_control and not settings.pose:
+        raise UserError("--pose_control is shown the person's pose: give --pose")
+
+
+def require_sketch(settings: TryOnSettings, inpainting: InpaintSettings, worn: Worn, true_photos: list[Path]) -> None:
+    """Refuse a sketch of what is not told.
 
     Raises:
         UserError: every finding, a line each.
     """
+    if inpainting.masked_content != "sketch":
+        return
     findings = []
-    if settings.pose_control and not settings.pose:
-        findings.append("--pose_control is shown the person's pose: give --pose")
-    if inpainting.masked_content == "sketch" and not settings.pose:
+    if not settings.pose:
         findings.append("--masked_content sketch puts the garment on the person's body: give --pose")
-    if inpainting.masked_content == "sketch" and not true_photos:
+    if not true_photos:
         findings.append("--masked_content sketch lays a photo of the garment on the person: give --true_photo")
+    if worn.shape.part == "thing":
+        findings.append(
+            f"--masked_content sketch has no place for a {worn.class_word}: give --garment_words of clothes"
+        )
     if findings:
         raise UserError(*findings)
 
@@ -230,7 +257,8 @@ def sketch_for(
 
     if inpainting.masked_content != "sketch":
         return None
-    return sketch_change(wearer, change.mask, worn, garment_in(true_photos[0], worn.class_word))
+    alpha = inpainting.alpha(change.mask, change.kept)
+    return sketch_change(wearer, alpha, worn, garment_in(true_photos[0], worn.class_word))
 
 
 def save(

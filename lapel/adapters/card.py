@@ -18,7 +18,7 @@ CARD = "card.json"
 KOHYA_SUFFIX = ".safetensors"
 
 REQUIRED = ("name", "trigger", "class_word", "base", "base_hash", "family")
-"""What a program needs to wear the adapter; everything else on the card is for people."""
+"""What a program needs to wear the adapter; of the rest, some helps, and most is for people."""
 
 
 def weight_of(card: Mapping[str, Any]) -> float:

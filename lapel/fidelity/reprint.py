@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from lapel.fidelity.colour import Floats, Pixels, delta_e, from_lab, to_lab
 from lapel.fidelity.lettering import TextReader, character_error_rate
-from lapel.photos.people.lay import Axis, axis_of, similarity
-from lapel.photos.people.shape import Body, Shape, hem_of
+from lapel.photos.people.lay import Axis, axis_of, placed, similarity, worn_axis
+from lapel.photos.people.shape import Body, Shape
 
 Print = Literal["off", "auto", "always"]
 Bools = npt.NDArray[np.bool_]
@@ -54,11 +54,12 @@ class Reprinted:
     after: float
 
 
-def find_print(photo: Pixels, mask: Bools, reader: TextReader) -> Printed | None:
+def find_print(photo: Pixels, mask: Bools, shape: Shape, reader: TextReader) -> Printed | None:
     """The words on a garment in a photo (h, w, 3), and their ink; None where nothing is read.
 
     Args:
         mask: (h, w) where the garment is, laid flat and upright.
+        shape: of the garment.
     """
     lines = reader.lines(photo, mask)
     if not lines:
@@ -79,7 +80,7 @@ def find_print(photo: Pixels, mask: Bools, reader: TextReader) -> Printed | None
     _, parts = cv2.connectedComponents((ink > 0).astype(np.uint8))
     ink *= np.isin(parts, parts[boxes > 0])
     words = " ".join(line.words for line in lines)
-    return Printed(words, lab, ink.astype(np.float32), ground, area.astype(np.float32), axis_of(mask))
+    return Printed(words, lab, ink.astype(np.float32), ground, area.astype(np.float32), axis_of(mask, shape))
 
 
 def reprint(
@@ -100,9 +101,9 @@ def reprint(
     if how == "off" or (how == "auto" and before < _UNREAD):
         return Reprinted(image, printed.words, before, before)
     size = (image.shape[1], image.shape[0])
-    place = similarity(printed.axis, (body.neck, hem_of(shape, body)))
+    place = similarity(printed.axis, worn_axis(body, shape))
     area, ink, lab = (
-        np.asarray(cv2.warpAffine(plane.astype(np.float32), place, size, flags=cv2.INTER_AREA))
+        placed(plane.astype(np.float32), place, size, cv2.BORDER_CONSTANT)
         for plane in (printed.area, printed.ink, printed.lab)
     )
     inside = (area > 0.5) & region

@@ -71,7 +71,7 @@ class Retouch:
             if body is None:
                 raise UserError("--print bends the print as the person stands: give --pose, with the shoulders in it")
             self.body: Body = body
-            self.reader, self.printed = _print(photos[0], class_word)
+            self.reader, self.printed = _print(photos[0], class_word, shape)
 
     def __call__(self, image: Image.Image, mask: Image.Image) -> tuple[Image.Image, dict[str, Any]]:
         """An image put right within a mask (mode L), and what was measured: empty where nothing was to be done."""
@@ -131,7 +131,7 @@ def _palette(files: list[Path], class_word: str) -> Palette:
     return dominant_colours(*zip(*((np.asarray(photo), np.asarray(mask)) for photo, mask in found), strict=True))
 
 
-def _print(file: Path, class_word: str) -> tuple[TextReader, Printed]:
+def _print(file: Path, class_word: str, shape: Shape) -> tuple[TextReader, Printed]:
     import numpy as np
 
     from lapel.fidelity.lettering import TextReader
@@ -140,7 +140,7 @@ def _print(file: Path, class_word: str) -> tuple[TextReader, Printed]:
 
     reader = TextReader()
     photo, mask = garment_in(file, class_word)
-    printed = find_print(np.asarray(photo), np.asarray(mask) >= 128, reader)
+    printed = find_print(np.asarray(photo), np.asarray(mask) >= 128, shape, reader)
     if printed is None:
         raise UserError(f"{file}: no words are read on the garment; give a sharper photo, or leave --print out")
     return reader, printed

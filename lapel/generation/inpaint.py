@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from lapel.errors import UserError
 from lapel.generation.control import Control, guided
 from lapel.generation.denoise import GarmentPhotos, Progress, generate
-from lapel.generation.patch import Patch, box_around, choose_patch, soften
+from lapel.generation.patch import Alpha, Patch, box_around, choose_patch, soften
 from lapel.generation.regions import Regions, regional
 from lapel.generation.request import Request
 
@@ -70,9 +70,13 @@ class InpaintSettings:
     @property
     def denoising(self) -> float:
         """The strength that is meant."""
-        if self.strength is not None:
-            return self.strength
-        return SKETCH_STRENGTH if self.masked_content == "sketch" else 1.0
+        if self.strength is None:
+            return SKETCH_STRENGTH if self.masked_content == "sketch" else 1.0
+        return self.strength
+
+    def alpha(self, mask: Image.Image, kept: Image.Image | None = None) -> Alpha:
+        """How much of each pixel is drawn, by a mask (mode L) and what stays in any case (mode L)."""
+        return soften(mask, self.mask_grow, self.mask_feather, kept)
 
 
 @dataclass(frozen=True)
@@ -134,7 +138,7 @@ def inpaint(
         controls: whose maps are of the photo's size, or its aspect.
         kept: mode L, of the photo's size; what stays even where the mask fades out.
         regions: of the photo's size.
-        sketch: RGB, of the photo's size; the masked content, where settings say so.
+        sketch: RGB, of the photo's size: what denoising begins with in the photo's place.
 
     Raises:
         UserError: a mask of another size, or one that covers nothing, or nothing of a region, or fewer steps than the
@@ -143,7 +147,7 @@ def inpaint(
     if mask.size != photo.size:
         sizes = f"{mask.width} x {mask.height}, the photo {photo.width} x {photo.height}"
         raise UserError(f"the mask is {sizes}; both must have one size")
-    alpha = soften(mask, settings.mask_grow, settings.mask_feather, kept)
+    alpha = settings.alpha(mask, kept)
     if not alpha.any():
         raise UserError("the mask is empty: nothing would be drawn; make it larger, or raise --mask_grow")
     if int(request.steps * settings.denoising) < 1:
@@ -151,8 +155,7 @@ def inpaint(
     around = box_around(alpha, settings.padding) if settings.only_masked else (0, 0, *photo.size)
     patch = choose_patch(around, photo.size, base.resolution, base.multiple, (request.width, request.height))
     sized = dataclasses.replace(request, width=patch.size[0], height=patch.size[1])
-    shown = sketch if sketch is not None and settings.masked_content == "sketch" else photo
-    upon = _upon(base, patch, shown, patch.cells(alpha, base.latent_stride), settings)
+    upon = _upon(base, patch, photo if sketch is None else sketch, patch.cells(alpha, base.latent_stride), settings)
     cut = [dataclasses.replace(control, map=patch.cut_map(control.map, photo.size)) for control in controls]
     bound = regions.cut(patch, alpha) if regions else Regions(patch.size)
     with guided(pipeline, cut, patch.size), regional(pipeline, bound):

@@ -17,7 +17,7 @@ from lapel.files import sha256
 from lapel.generation.images import Provenance, WornAdapter
 from lapel.generation.wearing import WearSettings
 from lapel.photos.captions import class_word_told, filled
-from lapel.photos.vocabulary import attributes_of
+from lapel.photos.vocabulary import ATTRIBUTES, attributes_of
 
 if TYPE_CHECKING:
     from lapel.base.base import Base, PipelineKind
@@ -70,8 +70,12 @@ class Outfit:
 
         Words of another garment than the card's leave the card out.
         """
-        another = class_word_told(words, self.class_word) not in (None, self.class_word)
-        known = {} if another else self.cards[0].get("attributes") or {}
+        if class_word_told(words, self.class_word) not in (None, self.class_word):
+            return attributes_of(words)
+        told = self.cards[0].get("attributes")
+        # Cards come from anywhere, and tell the shop's own words too.
+        pairs = told.items() if isinstance(told, dict) else ()
+        known = {name: value for name, value in pairs if isinstance(value, str) and value in ATTRIBUTES.get(name, ())}
         return {**known, **attributes_of(words)}
 
     def provenance(self, base: Base, regions: str = "") -> Provenance:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from lapel.errors import UserError
-from lapel.photos.people.change import Wearer, replaced
+from lapel.generation.patch import Alpha
+from lapel.photos.people.change import Wearer
 from lapel.photos.people.figure import parsing_of
-from lapel.photos.people.lay import Axis, axis_of, laid, similarity
+from lapel.photos.people.lay import Axis, axis_of, laid, similarity, worn_axis
 from lapel.photos.people.looks import Looks, Worn
-from lapel.photos.people.pose import Pose
-from lapel.photos.people.shape import Bools, Shape, body_of, hem_of, palms
+from lapel.photos.people.shape import Body, Bools, Shape, body_of, palms
 from lapel.wardrobe import PARSING
-
-Pixels = npt.NDArray[np.uint8]
 
 _AROUND = 5
 """Pixels around a hole that Telea's method goes by."""
@@ -24,71 +24,76 @@ _BARE = 0.08
 """Of the shoulders' width: the radius of a disc, around the nose or in a hand, that shows nothing but skin."""
 
 
-def sketch_change(
-    wearer: Wearer, mask: Image.Image, worn: Worn, garment: tuple[Image.Image, Image.Image]
-) -> Image.Image:
-    """The photo, RGB, with the garment put roughly onto the person, where the mask is.
+def sketch_change(wearer: Wearer, alpha: Alpha, worn: Worn, garment: tuple[Image.Image, Image.Image]) -> Image.Image:
+    """The photo, RGB, with the garment put roughly onto the person, where anything is drawn.
 
-    The garment's cloth is laid along the body as its cut has it there; skin that it bares, and other clothes below it,
-    are of the colours that they have elsewhere in the photo, as far as that shows them; what is around the mask is
-    drawn into the rest (Telea 2004; OpenCV's).
+    The garment's cloth is laid along the body as its cut has it there; skin that it bares, and other clothes beside it,
+    are of the colours that they have in the photo, as far as that shows them; what is around is drawn into the rest
+    (Telea 2004; OpenCV's).
 
     Args:
         wearer: with a pose.
-        mask: mode L, of the photo's size.
+        alpha: (h, w) of the photo's size, as `InpaintSettings.alpha` has it.
+        worn: what has a place on the body, by its words.
         garment: a photo of it laid flat (RGB), and where it is in that (mode L).
 
     Raises:
-        UserError: the pose shows no shoulders, or the garment's mask is empty.
+        UserError: the pose shows no shoulders, the garment's mask shows none laid flat, or nothing is drawn where the
+            garment is.
     """
-    assert wearer.pose is not None
-    photo, drawn = np.asarray(wearer.photo), np.asarray(mask) > 0
-    classes = parsing_of(wearer.pose, Looks.of(worn).clothes())
-    cloth = np.isin(classes, [PARSING[name] for name in replaced(worn.shape)])
+    body = body_of(wearer.pose) if wearer.pose else None
+    if wearer.pose is None or body is None:
+        raise UserError("the pose shows no shoulders, which clothes hang on; give another pose")
+    photo, drawn = np.asarray(wearer.photo), alpha > 0
+    looks = Looks.of(worn)
+    classes = parsing_of(wearer.pose, looks.clothes())
+    worn_there = np.isin(classes, [PARSING[part] for part in looks.worn])
+    cloth = drawn & worn_there
+    if not cloth.any():
+        raise UserError("the mask is not where the pose wears the garment; give another, or another --masked_content")
     sketch = cv2.inpaint(photo, drawn.astype(np.uint8), _AROUND, cv2.INPAINT_TELEA)
     for name, number in PARSING.items():
-        seen = _seen(wearer, name) & ~drawn
-        if seen.any():
+        if (seen := _seen(wearer, body, name, drawn)).any():
             sketch[drawn & (classes == number)] = np.median(photo[seen], axis=0)
-    if (drawn & cloth).any():
-        sketch[drawn & cloth] = _worn(garment, wearer.pose, worn.shape, cloth)[drawn & cloth]
+    flat, mask = np.asarray(garment[0]), np.asarray(garment[1]) >= 128
+    place = similarity(axis_of(mask, worn.shape), _hanging(worn_axis(body, worn.shape), worn.shape, worn_there))
+    sketch[cloth] = laid(flat, mask, place, wearer.photo.size)[cloth]
     return Image.fromarray(np.where(drawn[..., None], sketch, photo))
 
 
-def _worn(garment: tuple[Image.Image, Image.Image], pose: Pose, shape: Shape, cloth: Bools) -> Pixels:
-    """(h, w, 3) the garment's photo, turned and scaled as the body holds it."""
-    photo, mask = np.asarray(garment[0]), np.asarray(garment[1]) >= 128
-    if not mask.any():
-        raise UserError("the garment's mask is empty; give the photo a .mask.png")
-    return laid(photo, mask, similarity(_flat_axis(mask, shape), _worn_axis(pose, shape, cloth)), pose.size)
+def _hanging(axis: Axis, shape: Shape, cloth: Bools) -> Axis:
+    """The axis of what hangs below the hips, down to where a parsing map has it end, unless the picture ends first."""
+    (x, y), (u, v) = axis
+    if shape.part == "upper" or cloth[-1].any() or not cloth.any():
+        return axis
+    rows, columns = np.nonzero(cloth)
+    share = ((columns - x) * (u - x) + (rows - y) * (v - y)).max() / math.dist((x, y), (u, v)) ** 2
+    return ((x, y), (x + share * (u - x), y + share * (v - y))) if share > 0 else axis
 
 
-def _flat_axis(mask: Bools, shape: Shape) -> Axis:
-    """As `axis_of` has it, but for legs down to where they end, which is not below the middle."""
-    top, hem = axis_of(mask)
-    return (top, (hem[0], float(np.nonzero(mask.any(axis=1))[0][-1]))) if shape.on_legs else (top, hem)
+def _seen(wearer: Wearer, body: Body, name: str, drawn: Bools) -> Bools:
+    """(h, w) where the photo shows a class, if it can be where that stays.
 
-
-def _worn_axis(pose: Pose, shape: Shape, cloth: Bools) -> Axis:
-    """From the neck, or the waist of what is worn below it, to the hem."""
-    body = body_of(pose)
-    assert body is not None  # the parsing map was made from it
-    if not shape.on_legs:
-        return body.neck, hem_of(shape, body)
-    hips = [leg[0] for leg in body.legs]
-    return (sum(x for x, _ in hips) / len(hips), float(np.nonzero(cloth.any(axis=1))[0][0])), hem_of(shape, body)
-
-
-def _seen(wearer: Wearer, name: str) -> Bools:
-    """(h, w) where the photo shows a class for sure: by the parsing map, or of skin alone, at the nose or the hands."""
+    By the parsing map, or, of skin, at the nose or in the hands.
+    """
+    if name == "background":
+        return np.zeros_like(drawn)
     if wearer.parsing is not None:
-        known: Bools = wearer.parsing == PARSING[name]
-        return known & (name != "background")
-    assert wearer.pose is not None
+        places = [wearer.parsing == PARSING[name]]
+    elif name == "skin":
+        assert wearer.pose is not None
+        nose = wearer.pose.get("nose")
+        places = [_discs(points, body, wearer) for points in ([nose] if nose else [], palms(body))]
+    else:
+        places = []
+    tried = [*(place & ~drawn for place in places), *places]
+    return next((place for place in tried if place.any()), np.zeros_like(drawn))
+
+
+def _discs(points: list[tuple[float, float]], body: Body, wearer: Wearer) -> Bools:
+    """(h, w) bare skin around these points."""
     discs = np.zeros(wearer.photo.size[::-1], np.uint8)
-    body, nose = body_of(wearer.pose), wearer.pose.get("nose")
-    if name == "skin" and body is not None:
-        for places in ([nose] if nose is not None else [], palms(body)):
-            for x, y in places if not discs.any() else []:
-                cv2.circle(discs, (round(x), round(y)), max(1, round(_BARE * body.unit)), 1, -1)
-    return discs > 0
+    for x, y in points:
+        cv2.circle(discs, (round(x), round(y)), max(1, round(_BARE * body.unit)), 1, -1)
+    found: npt.NDArray[np.bool_] = discs > 0
+    return found

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from lapel.errors import UserError
-from lapel.photos.vocabulary import CATEGORIES, attributes_of, last_of, words_of
+from lapel.photos.vocabulary import ATTRIBUTES, CATEGORIES, last_of, words_of
 
 _VIEW_WORDS = {
     "front": ("front",),
@@ -118,8 +118,16 @@ def class_word_told(words: str, card: str = "") -> str | None:
     """The class word of "hoodie, long sleeve", whichever comes first: what names a sleeve names no shirt beside it.
 
     Args:
-        card: the class word on a card, which only words for something else than sleeves and lengths are put before.
+        card: the class word on a card, which all words but those of sleeves and lengths alone are put before.
     """
     phrases = words.split(",")
-    things = [phrase for phrase in phrases if not {"sleeves", "length"} & attributes_of(phrase).keys()]
-    return first_class_word(things) or card or first_class_word(phrases)
+    return first_class_word(filter(_is_thing, phrases)) or card or first_class_word(phrases)
+
+
+def _is_thing(phrase: str) -> bool:
+    """Whether a phrase says more than a sleeve or a length, as "long sleeve dress" does and "long sleeve" does not."""
+    said = words_of(phrase)
+    named = (
+        name for kind in ("sleeves", "length") for pair in ATTRIBUTES[kind].items() for name in (pair[0], *pair[1])
+    )
+    return said not in map(words_of, named)

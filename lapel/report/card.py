@@ -27,9 +27,10 @@ HUB_LICENCES = {
 def write_card(run_folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
     """Write `card.json` and `README.md` into the run folder, and return the card.
 
-    `facts` holds at least `REQUIRED`; known beside them are `base_licence`, `clip_skip`, `vae`, `views`, `settings`,
-    `steps`, `kept_step`, `weight` (to wear it with), `scores` (see `lapel.report.scores`), `plan`, `seconds` (by phase)
-    and `files`. Whatever can be said in JSON is kept, paths as text. Samples of the kept step are shown on the hub.
+    `facts` holds at least `REQUIRED`; known beside them are `attributes`, `base_licence`, `clip_skip`, `vae`, `views`,
+    `settings`, `steps`, `kept_step`, `weight` (to wear it with), `scores` (see `lapel.report.scores`), `plan`,
+    `seconds` (by phase) and `files`. Whatever can be said in JSON is kept, paths as text. Samples of the kept step are
+    shown on the hub.
 
     Raises:
         ValueError: a required fact is missing.

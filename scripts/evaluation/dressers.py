@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from lapel.generation import GarmentPhotos
+    from lapel.generation.patch import Alpha
     from lapel.wardrobe import Garment
 
 Told = Literal["caption", "kind"]
@@ -188,7 +189,6 @@ class Dresser:
 
         from lapel.generation.control import Control
         from lapel.generation.inpaint import InpaintSettings, inpaint
-        from lapel.generation.patch import soften
         from lapel.wardrobe import phrase
 
         one = self.subjects[number]
@@ -198,16 +198,17 @@ class Dresser:
         mask, kept = self.changes[number].mask, self.changes[number].kept
         controls = [Control(network, self._map(number, method.shown))] if network is not None else []
         photo = Image.fromarray(one.before.image)
-        sketch = self._sketch(number) if method.sketched else None
+        alpha = how.alpha(mask, kept)
+        sketch = self._sketch(number, alpha) if method.sketched else None
         (image,) = inpaint(base, pipeline, request, photo, mask, how, None, photos, controls, kept, sketch=sketch)
-        return image, soften(mask, how.mask_grow, how.mask_feather, kept) > 0
+        return image, alpha > 0
 
-    def _sketch(self, number: int) -> Image.Image:
+    def _sketch(self, number: int, alpha: Alpha) -> Image.Image:
         """The sketch of a subject, as `try_on.py` makes it."""
         from lapel.generation.sketch import sketch_change
 
         one = self.subjects[number]
-        return sketch_change(wearer_of(one), self.changes[number].mask, worn(one.garment), (one.flat, flat_mask(one)))
+        return sketch_change(wearer_of(one), alpha, worn(one.garment), (one.flat, flat_mask(one)))
 
     def _map(self, number: int, shown: Shown) -> Image.Image:
         """The map of a subject, as `try_on.py` makes it."""

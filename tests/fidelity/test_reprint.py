@@ -15,6 +15,7 @@ from lapel.wardrobe import Photograph, photograph, sample_garment, sample_shot
 from lapel.wardrobe.vocabulary import PRINT_WORDS
 
 SIZE = 384
+SHAPE = shape_of("tank top", {})
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def garment(reader: TextReader) -> tuple[Printed, Photograph, Photograph, Body, 
     known = (sample_garment(seed) for seed in range(10_000))
     one = next(one for one in known if one.kind == "tank top" and one.print in PRINT_WORDS)
     flat = photograph(one, sample_shot(1, one, "front", "white studio"), SIZE)
-    printed = find_print(flat.image, flat.mask >= 128, reader)
+    printed = find_print(flat.image, flat.mask >= 128, SHAPE, reader)
     assert printed is not None
     assert printed.words == one.print.upper()
     shot = sample_shot(2, one, "worn")
@@ -73,10 +74,10 @@ def test_seams_beside_the_letters_are_no_ink(reader: TextReader) -> None:
     one = next(one for one in known if one.kind == "tank top" and one.print == "HELLO" and one.pattern == "plain")
     flat = photograph(one, sample_shot(1, one, "front", "white studio"), SIZE)
     (line,) = reader.lines(flat.image, flat.mask >= 128)
-    plain = find_print(flat.image, flat.mask >= 128, reader)
+    plain = find_print(flat.image, flat.mask >= 128, SHAPE, reader)
     sewn, x, y = flat.image.copy(), round(line.corners[:, 0].min()), round(line.corners[:, 1].max() + 0.2 * line.height)
     sewn[y : y + 2, x : x + 40] = 0
-    seamed = find_print(sewn, flat.mask >= 128, reader)
+    seamed = find_print(sewn, flat.mask >= 128, SHAPE, reader)
     assert plain is not None and seamed is not None and seamed.words == plain.words
     assert plain.area[y, x : x + 40].all() and not seamed.ink[y, x : x + 40].any()
     assert np.abs(seamed.ink - plain.ink).sum() < 0.05 * plain.ink.sum()
@@ -85,4 +86,4 @@ def test_seams_beside_the_letters_are_no_ink(reader: TextReader) -> None:
 def test_a_garment_without_words_has_no_print(reader: TextReader) -> None:
     plain = next(one for one in map(sample_garment, range(100)) if one.print == "none" and one.pattern == "plain")
     flat = photograph(plain, sample_shot(1, plain, "front", "white studio"), SIZE)
-    assert find_print(flat.image, flat.mask >= 128, reader) is None
+    assert find_print(flat.image, flat.mask >= 128, SHAPE, reader) is None

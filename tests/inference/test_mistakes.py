@@ -118,6 +118,11 @@ MISTAKES = [
     ),
     (
         "try_on",
+        (*PERSON, *WORN, "--garment_words", "hat", "--pose", "{}/pose.json", "--masked_content", "sketch"),
+        "no place for a hat",
+    ),
+    (
+        "try_on",
         ("--image", "{}/person.png", "--base", "tiny", "--prompt", "a hoodie", "--colour", "auto"),
         "--true_photo",
     ),

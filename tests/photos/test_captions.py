@@ -138,3 +138,18 @@ def test_a_caption_stands_for_the_class_without_its_trigger(caption: str, plain:
 )
 def test_sleeves_beside_a_garment_are_no_garment(words: str, told: str | None) -> None:
     assert class_word_told(words) == told
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("", "t-shirt"),
+        ("long sleeve", "t-shirt"),
+        ("cropped, sleeveless", "t-shirt"),
+        ("long sleeve dress", "dress"),
+        ("capri pants", "capri pants"),
+        ("red, knee length skirt", "skirt"),
+    ],
+)
+def test_a_card_tells_the_garment_where_words_tell_its_shape_alone(words: str, told: str) -> None:
+    assert class_word_told(words, "t-shirt") == told

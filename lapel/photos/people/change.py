@@ -91,7 +91,7 @@ def change_of_clothes(wearer: Wearer, worn: Worn, model: MaskModel | None = None
 def _old_garment(wearer: Wearer, shape: Shape, model: MaskModel | None) -> Bools:
     """(h, w) what the new garment takes the place of."""
     if wearer.parsing is not None:
-        return _classes(wearer.parsing, replaced(shape))
+        return _classes(wearer.parsing, _replaced(shape))
     class_word = {"whole": "dress", "legs": "trousers", "shorts": "shorts", "skirt": "skirt"}.get(shape.part, "shirt")
     found = find_mask(Picture(wearer.photo, None), None, class_word, "worn", model)
     if wearer.pose is None and found.trust < LEAST_TRUST:
@@ -115,14 +115,15 @@ def _other_clothes(wearer: Wearer, worn: Worn, beyond: float) -> Bools:
     """
     if wearer.parsing is None or wearer.pose is None:
         return np.zeros(wearer.photo.size[::-1], bool)
-    old = replaced(worn.shape)
-    cut = _classes(parsing_of(wearer.pose, Looks.of(worn).clothes()), old)
+    old = _replaced(worn.shape)
+    looks = Looks.of(worn)
+    cut = _classes(parsing_of(wearer.pose, looks.clothes()), tuple(looks.worn))
     side = 2 * max(1, round(beyond)) + 1
     near = cv2.dilate(cut.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))) > 0
     return _classes(wearer.parsing, tuple(name for name in _CLOTHES if name not in old)) & ~near
 
 
-def replaced(shape: Shape) -> tuple[str, ...]:
+def _replaced(shape: Shape) -> tuple[str, ...]:
     """The classes of what a garment of that shape takes the place of."""
     return _REPLACED_BELOW if shape.on_legs else _REPLACED.get(shape.part, _REPLACED["upper"])
 

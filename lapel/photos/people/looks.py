@@ -77,6 +77,11 @@ class Worn:
         """What of a person it covers."""
         return shape_of(self.class_word, self.attributes)
 
+    def cut(self) -> str:
+        """In words of shape: `button shirt, short sleeve`."""
+        told = (self.attributes.get(name, "") for name in ("sleeves", "length"))
+        return ", ".join(filter(None, (self.class_word, *told)))
+
     def take(self, other: Worn) -> None:
         """Words that were told of another, and mean this one."""
         self.attributes = other.attributes | self.attributes
@@ -113,7 +118,8 @@ class Looks:
         one = {part: _garment(worn, part) for part, worn in self.worn.items()}
         upper = one.get("dress") or one.get("upper") or _garment(Worn("t-shirt"), "upper")
         lower = one.get("lower") or (None if "dress" in one else _garment(Worn("trousers"), "lower"))
-        return Clothes(lower, upper, one.get("outer"), self.opened, tucked=not one.keys() & {"dress", "upper"})
+        tucked = "lower" in one and not one.keys() & {"dress", "upper"}
+        return Clothes(lower, upper, one.get("outer"), self.opened, tucked)
 
     def told(self) -> str:
         """What was understood: `upper: long sleeve shirt, long sleeve; outer: jacket; worn open`."""

@@ -24,6 +24,9 @@ LENGTHS = {"cropped": 0.7, "mini": 0.6, "knee length": 1.0, "midi": 1.5, "maxi":
 _SLEEVELESS = ("tank top", "vest", "swimsuit")
 _SHORT_SLEEVED = ("t-shirt", "polo shirt", "dress")
 _LEGS = {"shorts": 0.65, "capri pants": 1.5}
+_WHOLE = {"swimsuit": 0.1, **dict.fromkeys(("suit", "jumpsuit", "overalls", "pyjamas"), LENGTHS["maxi"])}
+_WAIST = 0.3
+"""Of the way from the hips to the neck."""
 _HEM, _HANGS = 0.4, 0.15
 """An upper garment's, below the hip: down to where it may reach, and where it usually ends."""
 
@@ -54,7 +57,7 @@ def shape_of(class_word: str, attributes: Mapping[str, str]) -> Shape:
     sleeves = SLEEVES.get(attributes.get("sleeves", ""), usual)
     reach = {"upper": _HEM, "whole": LENGTHS["midi"], "skirt": LENGTHS["midi"], "legs": LENGTHS["maxi"]}.get(part, _HEM)
     known = {"cropped": 0.0} if part == "upper" else LENGTHS
-    length = known.get(attributes.get("length", ""), _LEGS.get(class_word, reach))
+    length = known.get(attributes.get("length", ""), {**_LEGS, **_WHOLE}.get(class_word, reach))
     return Shape(part, 0.0 if part in ("legs", "shorts", "skirt") else sleeves, length)
 
 
@@ -121,6 +124,12 @@ def hem_of(shape: Shape, body: Body) -> Point:
     """The middle of the garment's lower edge, as such garments usually have it."""
     reach = min(shape.length, _HANGS) if shape.part == "upper" else shape.length
     return _middle([_along(leg, reach) for leg in body.legs])
+
+
+def waist_of(body: Body) -> Point:
+    """The middle of the upper edge of what is worn below the waist."""
+    (x, y), (u, v) = _middle([leg[0] for leg in body.legs]), body.neck
+    return x + _WAIST * (u - x), y + _WAIST * (v - y)
 
 
 def palms(body: Body) -> list[Point]:

@@ -1,9 +1,15 @@
 """A flat garment is brought onto a body by two points, and its cloth goes on beyond its edge."""
 
+import cv2
 import numpy as np
 import pytest
 
-from lapel.photos.people.lay import axis_of, laid, similarity
+from lapel.errors import UserError
+from lapel.photos.people.lay import axis_of, laid, placed, similarity
+from lapel.photos.people.shape import shape_of
+from lapel.wardrobe import photograph, sample_garment, sample_shot
+
+SHIRT = shape_of("t-shirt", {})
 
 
 def test_two_points_come_to_lie_on_two_others() -> None:
@@ -16,11 +22,52 @@ def test_two_points_come_to_lie_on_two_others() -> None:
 def test_sleeves_and_necklines_do_not_move_a_garments_axis() -> None:
     mask = np.zeros((100, 120), bool)
     mask[20:90, 40:80] = True
-    plain = axis_of(mask)
+    plain = axis_of(mask, SHIRT)
     assert plain == (pytest.approx((59.5, 20)), pytest.approx((59.5, 89)))
     mask[20:50, 52:68] = False  # a deep neckline
     mask[20:40, 10:40] = True  # a sleeve on one side
-    assert axis_of(mask) == plain
+    assert axis_of(mask, SHIRT) == plain
+
+
+@pytest.mark.parametrize("kind", ["skirt", "dress", "trousers", "shorts"])
+def test_what_flares_or_parts_below_has_its_axis_from_top_to_hem(kind: str) -> None:
+    for seed in [seed for seed in range(400) if sample_garment(seed).kind == kind][:12]:
+        one = sample_garment(seed)
+        mask = photograph(one, sample_shot(seed, one, "front", "white studio"), 192).mask >= 128
+        rows = np.nonzero(mask.any(axis=1))[0]
+        (_, top), (_, hem) = axis_of(mask, shape_of(kind, {}))
+        assert hem == rows[-1]
+        assert rows[0] <= top <= rows[0] + 0.15 * len(rows)
+
+
+@pytest.mark.parametrize("kind", ["t-shirt", "skirt", "dress"])
+def test_what_has_no_height_is_refused(kind: str) -> None:
+    for mask in (np.zeros((9, 9), bool), np.eye(9, dtype=bool)[:1].repeat(2, axis=0)):
+        with pytest.raises(UserError, match="shows none laid flat"):
+            axis_of(mask, shape_of(kind, {}))
+
+
+@pytest.mark.parametrize("kind", ["t-shirt", "skirt", "dress", "jumpsuit", "boot"])
+def test_any_mask_has_an_axis_that_can_be_laid(kind: str) -> None:
+    rng = np.random.default_rng(1)
+    for _ in range(200):
+        mask = rng.random((12, 14)) < rng.choice([0.03, 0.3, 0.9])
+        mask[3, rng.integers(14)] = mask[9, rng.integers(14)] = True
+        axis = axis_of(mask, shape_of(kind, {}))
+        assert axis[0][1] < axis[1][1]
+        assert np.isfinite(similarity(axis, ((0.0, 0.0), (3.0, 5.0)))).all()
+
+
+def test_fine_patterns_are_averaged_where_they_become_small() -> None:
+    stripes = np.zeros((600, 600), np.float32)
+    stripes[(np.arange(600) // 3) % 2 == 0] = 255
+    for scale in (0.1, 0.13):
+        small = placed(stripes, np.array([[scale, 0, 0], [0, scale, 0]]), (60, 60), cv2.BORDER_REPLICATE)
+        assert small.std() < 30
+        assert small.mean() == pytest.approx(127.5, abs=3)
+    ramp = np.tile(np.arange(600, dtype=np.float32), (600, 1))
+    halved = placed(ramp, np.array([[0.5, 0, 0], [0, 0.5, 0]]), (300, 300), cv2.BORDER_REPLICATE)
+    assert halved[150, 10:290] == pytest.approx(2 * np.arange(10, 290), abs=1e-3)
 
 
 def test_cloth_lies_where_it_is_put_and_goes_on_as_it_ends() -> None:
