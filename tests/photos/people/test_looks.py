@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lapel.errors import UserError
-from lapel.photos.people.looks import Looks, read_looks
+from lapel.photos.people.looks import Looks, Worn, read_looks
 from lapel.photos.understand import SPELT
 
 
@@ -80,3 +80,23 @@ def test_every_phrase_that_means_nothing_is_told() -> None:
         read_looks("sandals, xyzzy", "hoodie")
     assert len(refused.value.lines) == 3
     assert [line.split(":")[0] for line in refused.value.lines] == ["sandals", "xyzzy", "hoodie"]
+
+
+@pytest.mark.parametrize("word", ["button shirt", "dress", "hoodie"])
+@pytest.mark.parametrize("sleeves", ["", "sleeveless", "short sleeve", "long sleeve"])
+@pytest.mark.parametrize("length", ["", "cropped"])
+def test_a_garments_cut_is_understood_as_it_is_said(word: str, sleeves: str, length: str) -> None:
+    told = {name: value for name, value in (("sleeves", sleeves), ("length", length)) if value}
+    looks = read_looks(Worn(word, {**told, "pattern": "plaid"}).cut())
+    assert list(looks.worn.values()) == [Worn(word, told)]
+    assert not looks.guesses
+
+
+@pytest.mark.parametrize(
+    ("words", "tucked"),
+    [("trousers", True), ("shorts, open jacket", True), ("t-shirt, trousers", False), ("open jacket", False)],
+)
+def test_a_top_that_nobody_told_hides_no_waist(words: str, tucked: bool) -> None:
+    clothes = read_looks(words).clothes()
+    assert clothes.tucked == tucked
+    assert clothes.lower is not None and (clothes.from_below()[0] == clothes.upper) == tucked
