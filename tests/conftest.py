@@ -118,3 +118,12 @@ def small_sdxl(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pipeline = StableDiffusionXLPipeline(vae, *encoders, tokenizer, tokenizer, unet, scheduler, add_watermarker=False)
     pipeline.save_pretrained(folder)
     return folder
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give each worker, and the programs that it starts, cores of its own: threads that wait for others' are slow."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker and hasattr(os, "sched_setaffinity"):
+        cores, count = sorted(os.sched_getaffinity(0)), int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+        own = cores[int(worker.removeprefix("gw")) :: count]
+        os.sched_setaffinity(0, own or cores)
