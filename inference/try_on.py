@@ -92,6 +92,7 @@ def main() -> None:
     retouch = Retouch(retouching, true_photos, class_word, wearer.pose, worn.shape)
 
     import torch
+    from PIL import Image
 
     from lapel.base.load import load_base
     from lapel.generation.inpaint import inpaint
@@ -117,7 +118,8 @@ def main() -> None:
         regions=regions,
         sketch=sketch,
     )
-    results = [retouch(image, change.mask) for image in images]
+    drawn = Image.fromarray(inpainting.alpha(change.mask, change.kept))
+    results = [retouch(image, drawn) for image in images]
     made = write_parsed(made_of(controls), wearing.output_dir)
     provenance = outfit.provenance(base, region.told())
     for path in [*save(wearer.photo, change.mask, results, request, provenance, wearing.output_dir), *made]:
@@ -236,16 +238,20 @@ def find_change(settings: TryOnSettings, wearer: Wearer, worn: Worn) -> Change:
     Raises:
         UserError: a file that does not fit the photo, or a photo in which nobody is found.
     """
-    from PIL import Image
-
     from lapel.fidelity.mask_models import load_mask_model
-    from lapel.photos.people.change import Change, change_of_clothes
+    from lapel.photos.people.change import change_of_clothes, change_within
     from lapel.photos.read import read_mask
 
     if settings.mask is not None:
-        size = wearer.photo.size
-        return Change(read_mask(settings.mask, settings.image, size), Image.new("L", size))
-    return change_of_clothes(wearer, worn, load_mask_model(settings.mask_model))
+        return change_within(wearer, read_mask(settings.mask, settings.image, wearer.photo.size))
+    change = change_of_clothes(wearer, worn, load_mask_model(settings.mask_model))
+    if not change.found:
+        print(
+            "the old garment is not found for sure: all that one may cover is drawn anew; --parsing or --mask_model",
+            "would tell",
+            file=sys.stderr,
+        )
+    return change
 
 
 def sketch_for(

@@ -41,6 +41,8 @@ class Method:
     """To a ControlNet: nothing, the person's skeleton, or that on a parsing map of who wears the new garment."""
     sketched: bool = False
     """Whether denoising begins with a sketch, for which a flat photo is laid on the person."""
+    parsed: bool = True
+    """Whether the person's parsing map is known, beside the pose."""
 
 
 INPAINTING = "tiny-inpainting"
@@ -64,6 +66,13 @@ METHODS = {
         training="lora",
         shown="map",
         sketched=True,
+    ),
+    "lora-pose": Method(
+        "inpainting base: LoRA learned on tiny, sketch by the pose alone",
+        INPAINTING,
+        training="lora",
+        sketched=True,
+        parsed=False,
     ),
     "lora-inpainting": Method("inpainting base: LoRA learned on it, map", INPAINTING, training=ON_IT, shown="map"),
     "lora-encoder": Method(
@@ -132,7 +141,7 @@ class Dresser:
         self, subjects: Sequence[Subject], settings: DresserSettings, folders: Mapping[Garment, Path] | None = None
     ) -> None:
         self.subjects, self.settings, self.folders = subjects, settings, folders or {}
-        self.changes = [change_for(one) for one in subjects]
+        self.changes = {parsed: [change_for(one, parsed) for one in subjects] for parsed in (True, False)}
 
     def dress(self, method: Method) -> tuple[list[Image.Image], Masks]:
         """An image of each subject, and where it was allowed to draw."""
@@ -195,20 +204,21 @@ class Dresser:
         how = InpaintSettings(masked_content="sketch" if method.sketched else "original", mask_feather=4)
         prompt = phrase(words, "worn", one.scene)
         request = Request(prompt=prompt, steps=self.settings.steps, guidance=self.settings.guidance, seeds=[number])
-        mask, kept = self.changes[number].mask, self.changes[number].kept
+        change = self.changes[method.parsed][number]
         controls = [Control(network, self._map(number, method.shown))] if network is not None else []
         photo = Image.fromarray(one.before.image)
-        alpha = how.alpha(mask, kept)
-        sketch = self._sketch(number, alpha) if method.sketched else None
-        (image,) = inpaint(base, pipeline, request, photo, mask, how, None, photos, controls, kept, sketch=sketch)
+        alpha = how.alpha(change.mask, change.kept)
+        sketch = self._sketch(number, method, alpha) if method.sketched else None
+        parts = (None, photos, controls, change.kept)
+        (image,) = inpaint(base, pipeline, request, photo, change.mask, how, *parts, sketch=sketch)
         return image, alpha > 0
 
-    def _sketch(self, number: int, alpha: Alpha) -> Image.Image:
+    def _sketch(self, number: int, method: Method, alpha: Alpha) -> Image.Image:
         """The sketch of a subject, as `try_on.py` makes it."""
         from lapel.generation.sketch import sketch_change
 
         one = self.subjects[number]
-        return sketch_change(wearer_of(one), alpha, worn(one.garment), (one.flat, flat_mask(one)))
+        return sketch_change(wearer_of(one, method.parsed), alpha, worn(one.garment), (one.flat, flat_mask(one)))
 
     def _map(self, number: int, shown: Shown) -> Image.Image:
         """The map of a subject, as `try_on.py` makes it."""
@@ -220,7 +230,7 @@ class Dresser:
         if shown == "skeleton":
             return draw_pose(one.pose)
         made = make_parsed(Path("person.json"), one.pose, Looks.of(worn(one.garment)))
-        return changed_into(one.before.parsing, made, self.changes[number].mask).shown(one.pose)
+        return changed_into(one.before.parsing, made, self.changes[True][number].mask).shown(one.pose)
 
 
 def _seen(file: Any, base: Any, one: Subject) -> GarmentPhotos:

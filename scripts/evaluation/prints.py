@@ -96,7 +96,7 @@ def put_on(dresser: Dresser, images: Sequence[Image.Image], photos: dict[Garment
     from lapel.fidelity.retouch import Retouch, RetouchSettings
 
     made = []
-    for one, image, change in zip(dresser.subjects, images, dresser.changes, strict=True):
+    for one, image, change in zip(dresser.subjects, images, dresser.changes[True], strict=True):
         told = worn(one.garment)
         retouch = Retouch(RetouchSettings(print="auto"), [photos[one.garment]], told.class_word, one.pose, told.shape)
         made.append(retouch(image, change.mask)[0])

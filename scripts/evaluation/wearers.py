@@ -80,7 +80,9 @@ def subject(new: Garment, number: int, size: int) -> Subject:
 
     seed = FIRST_SEED + 1000 * number
     old = sample_garment(seed + 500, "train")
-    while old.kind not in UPPER or old.sleeve == new.sleeve or set(old.colours) & set(new.colours):
+    # Whether forearms are covered is what can be told of sleeves.
+    covered = new.sleeve == "long"
+    while old.kind not in UPPER or (old.sleeve == "long") == covered or set(old.colours) & set(new.colours):
         old = sample_garment(old.seed + 1, "train")
     shot = sample_shot(seed, new, "worn")
     wider = new if new.sleeve == "long" or old.sleeve != "long" else old
@@ -97,20 +99,20 @@ def worn(new: Garment) -> Worn:
     return Worn(new.kind, {"sleeves": sleeves})
 
 
-def change_for(one: Subject) -> Change:
-    """Where the clothes change, by the garment's words, the pose and the parsing map."""
+def change_for(one: Subject, parsed: bool = True) -> Change:
+    """Where the clothes change, by the garment's words, the pose and, if it is known, the parsing map."""
     from lapel.photos.people.change import change_of_clothes
 
-    return change_of_clothes(wearer_of(one), worn(one.garment))
+    return change_of_clothes(wearer_of(one, parsed), worn(one.garment))
 
 
-def wearer_of(one: Subject) -> Wearer:
-    """The photo before the change, with pose and parsing map."""
+def wearer_of(one: Subject, parsed: bool = True) -> Wearer:
+    """The photo before the change, with its pose and, if it is known, its parsing map."""
     from PIL import Image
 
     from lapel.photos.people.change import Wearer
 
-    return Wearer(Image.fromarray(one.before.image), one.pose, one.before.parsing)
+    return Wearer(Image.fromarray(one.before.image), one.pose, one.before.parsing if parsed else None)
 
 
 def flat_mask(one: Subject) -> Image.Image:
@@ -153,9 +155,9 @@ def scores(subjects: Sequence[Subject], images: Sequence[Image.Image], masks: Ma
     """Means (of colour the median) over people.
 
     `ssim` is the structural similarity to the truth within the new garment, `colour` the delta E 2000 of its dominant
-    colours there, `sleeves` the share of people whose forearms are covered or bare as they should be, `below` the share
-    of what is below the new hem that shows the lower clothes, `outside` and `face` the greatest differences from the
-    photo outside of what was drawn, and in the face.
+    colours there, `sleeves` the share of people whose forearms are covered or bare as they should be, of those who show
+    any, `below` the share of what is below the new hem that shows the lower clothes, `outside` and `face` the greatest
+    differences from the photo outside of what was drawn, and in the face.
     """
     import numpy as np
 
@@ -170,7 +172,7 @@ def scores(subjects: Sequence[Subject], images: Sequence[Image.Image], masks: Ma
         ssim.append(masked_ssim(pixels, one.truth.image, inside))
         real = dominant_colours([one.truth.image], [inside])
         colour.append(colour_difference(dominant_colours([pixels], [inside]), real).mean)
-        sleeves.append(sleeves_right(one, pixels))
+        sleeves += sleeves_right(one, pixels)
         below += below_right(one, pixels)
         outside.append(difference_outside(pixels, one.before.image, mask))
         body = body_of(one.pose)
@@ -180,15 +182,18 @@ def scores(subjects: Sequence[Subject], images: Sequence[Image.Image], masks: Ma
     return {
         "ssim": mean(ssim),
         "colour": median(colour),
-        "sleeves": mean(sleeves),
+        "sleeves": mean(sleeves) if sleeves else 1.0,
         "below": mean(below) if below else 1.0,
         "outside": max(outside),
         "face": max(face),
     }
 
 
-def sleeves_right(one: Subject, image: npt.NDArray[np.uint8]) -> float:
-    """The share of the forearms that are covered, or bare, as in the truth: nearer to skin or cloth in colour."""
+def sleeves_right(one: Subject, image: npt.NDArray[np.uint8]) -> list[bool]:
+    """Whether most of the forearms is covered, or bare, as in the truth: nearer to skin or cloth in colour.
+
+    Empty where the picture shows none.
+    """
     import cv2
     import numpy as np
 
@@ -209,7 +214,7 @@ def sleeves_right(one: Subject, image: npt.NDArray[np.uint8]) -> float:
             if 0 <= y < image.shape[0] and 0 <= x < image.shape[1]:
                 to_cloth = float(delta_e(smooth[y, x], cloth).min())
                 votes.append((to_cloth < float(delta_e(smooth[y, x], skin))) == covered)
-    return float(np.mean(votes) > 0.5) if votes else 1.0
+    return [bool(np.mean(votes) > 0.5)] if votes else []
 
 
 def below_right(one: Subject, image: npt.NDArray[np.uint8]) -> list[float]:

@@ -18,7 +18,7 @@ from lapel.photos.people.figure import parsing_of
 from lapel.photos.people.looks import Looks, Worn
 from lapel.photos.people.parsing import Classes
 from lapel.photos.people.pose import Pose
-from lapel.photos.people.shape import Shape, area, body_of, hands, head
+from lapel.photos.people.shape import Body, Shape, area, body_of, hands, head, loosest
 from lapel.photos.read import Picture
 from lapel.wardrobe import PARSING
 
@@ -60,49 +60,83 @@ class Change:
     """What is drawn."""
     kept: Image.Image
     """What stays even where the mask fades out."""
+    found: bool = True
+    """Whether the old garment was found for sure, rather than all covered where one may be."""
 
 
 def change_of_clothes(wearer: Wearer, worn: Worn, model: MaskModel | None = None) -> Change:
     """Where to draw that garment on a person who wears something else.
 
-    The old garment is found by the parsing map, or as the intake finds worn garments; where the new one may lie follows
-    from the pose, without which it goes where the old one is. Face, hair and hands stay, and so do other clothes that
-    the parsing map shows where neither garment is.
+    The old garment is found by the parsing map, or as the intake finds worn garments; where that is not sure, it is all
+    that such a garment may cover at its longest. Where the new one may lie follows from the pose, without which it goes
+    where the old one is. Face, hair and hands stay, as far as pose and parsing map tell where they are, and so do other
+    clothes that the parsing map shows where neither garment is.
 
     Raises:
         UserError: nobody is found for sure; says what to give.
     """
     shape = worn.shape
-    old = _old_garment(wearer, shape, model)
-    side = max(wearer.photo.size)
-    edge = 2 * max(1, round(_EDGE * side)) + 1
-    covered: Bools = cv2.dilate(old.astype(np.uint8), np.ones((edge, edge), np.uint8)) > 0
-    kept = np.zeros_like(covered) if wearer.parsing is None else wearer.parsing == PARSING["hair"]
     body = body_of(wearer.pose) if wearer.pose else None
     if wearer.pose and body is None:
         raise UserError("the pose shows no shoulders, which clothes hang on; give another pose, or a mask")
-    if body is not None and wearer.pose is not None:
+    old, found = _old_garment(wearer, shape, body, model)
+    side = max(wearer.photo.size)
+    edge = 2 * max(1, round(_EDGE * side)) + 1
+    covered: Bools = cv2.dilate(old.astype(np.uint8), np.ones((edge, edge), np.uint8)) > 0
+    if body is not None:
         covered |= area(shape, body, wearer.photo.size) & ~_other_clothes(wearer, worn, _BEYOND * body.unit)
-        kept |= _of(wearer, head(wearer.pose, body), ("skin", "hair"))
-        kept |= _of(wearer, hands(body, wearer.photo.size), ("skin",)) & ~old
-    return Change(*(Image.fromarray(part.astype(np.uint8) * 255) for part in (covered & ~kept, kept)))
+    kept = _protected(wearer, body, covered, old if found else np.zeros_like(old))
+    return Change(_white(covered & ~kept), _white(kept), found)
 
 
-def _old_garment(wearer: Wearer, shape: Shape, model: MaskModel | None) -> Bools:
-    """(h, w) what the new garment takes the place of."""
+def change_within(wearer: Wearer, mask: Image.Image) -> Change:
+    """The change that a user's own mask (mode L) asks for: face, hair and hands beside it stay where it fades out."""
+    covered: Bools = np.asarray(mask) > 0
+    kept = _protected(wearer, body_of(wearer.pose) if wearer.pose else None, covered, covered) & ~covered
+    return Change(mask, _white(kept))
+
+
+def _white(part: Bools) -> Image.Image:
+    """Mode L: 255 there."""
+    return Image.fromarray(part.astype(np.uint8) * 255)
+
+
+def _protected(wearer: Wearer, body: Body | None, covered: Bools, old: Bools) -> Bools:
+    """(h, w) face, hair and hands, which are not drawn.
+
+    Without a pose nothing tells a face from other skin, which then all stays where it is not covered.
+
+    Args:
+        covered: what would be drawn.
+        old: the old garment, which may have been found to hold a hand.
+    """
+    size, kept = wearer.photo.size, np.zeros_like(covered)
     if wearer.parsing is not None:
-        return _classes(wearer.parsing, _replaced(shape))
+        kept |= _classes(wearer.parsing, ("hair",))
+    if body is not None and wearer.pose is not None:
+        kept |= _of(wearer, head(wearer.pose, body), ("skin", "hair"))
+        kept |= _of(wearer, hands(body, size), ("skin",)) & ~old
+    elif wearer.parsing is not None:
+        kept |= _classes(wearer.parsing, ("skin",)) & ~covered
+    return kept
+
+
+def _old_garment(wearer: Wearer, shape: Shape, body: Body | None, model: MaskModel | None) -> tuple[Bools, bool]:
+    """(h, w) what the new garment takes the place of, and whether that is sure."""
+    if wearer.parsing is not None:
+        return _classes(wearer.parsing, _replaced(shape)), True
     class_word = {"whole": "dress", "legs": "trousers", "shorts": "shorts", "skirt": "skirt"}.get(shape.part, "shirt")
     found = find_mask(Picture(wearer.photo, None), None, class_word, "worn", model)
-    if wearer.pose is None and found.trust < LEAST_TRUST:
-        raise UserError(
-            "what the person wears cannot be told for sure; say where the garment goes with --pose, --parsing, "
-            "--mask_model or --mask"
-        )
-    region: Bools = np.asarray(found.image) >= 64
     if found.trust < LEAST_TRUST:
-        return np.zeros_like(region)
-    return _half(wearer.photo, region, below=shape.on_legs) if shape.part in _HALVES else region
+        if body is None:
+            raise UserError(
+                "what the person wears cannot be told for sure; say where the garment goes with --pose, --parsing, "
+                "--mask_model or --mask"
+            )
+        areas = [area(one, body, wearer.photo.size) for one in loosest(shape)]
+        return np.logical_or.reduce(areas), False
+    region: Bools = np.asarray(found.image) >= 64
+    return (_half(wearer.photo, region, below=shape.on_legs) if shape.part in _HALVES else region), True
 
 
 def _other_clothes(wearer: Wearer, worn: Worn, beyond: float) -> Bools:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ _LEGS = {"shorts": 0.65, "capri pants": 1.5}
 _WHOLE = {"swimsuit": 0.1, **dict.fromkeys(("suit", "jumpsuit", "overalls", "pyjamas"), LENGTHS["maxi"])}
 _WAIST = 0.3
 """Of the way from the hips to the neck."""
+_HIGH = 0.36
+_HIGH_NECKS = ("turtle neck", "hood", "band collar")
+_HOODED = ("hoodie",)
 _HEM, _HANGS = 0.4, 0.15
 """An upper garment's, below the hip: down to where it may reach, and where it usually ends."""
 
@@ -41,6 +45,8 @@ class Shape:
     """As `SLEEVES` has it."""
     length: float
     """As `LENGTHS` has it."""
+    neck: float = 0.14
+    """How far it reaches above the neck's root, in widths of the shoulders: to the chin it is about 0.4."""
 
     @property
     def on_legs(self) -> bool:
@@ -58,7 +64,16 @@ def shape_of(class_word: str, attributes: Mapping[str, str]) -> Shape:
     reach = {"upper": _HEM, "whole": LENGTHS["midi"], "skirt": LENGTHS["midi"], "legs": LENGTHS["maxi"]}.get(part, _HEM)
     known = {"cropped": 0.0} if part == "upper" else LENGTHS
     length = known.get(attributes.get("length", ""), {**_LEGS, **_WHOLE}.get(class_word, reach))
-    return Shape(part, 0.0 if part in ("legs", "shorts", "skirt") else sleeves, length)
+    high = class_word in _HOODED or not {attributes.get("neckline"), attributes.get("collar")}.isdisjoint(_HIGH_NECKS)
+    neck = {"neck": _HIGH} if high else {}
+    return Shape(part, 0.0 if part in ("legs", "shorts", "skirt") else sleeves, length, **neck)
+
+
+def loosest(shape: Shape) -> tuple[Shape, ...]:
+    """The shapes of what somebody may wear where a garment of this one is to go, at their longest."""
+    longest = dataclasses.replace(shape, sleeves=SLEEVES["long sleeve"], neck=_HIGH)
+    on_legs = (Shape("legs", 0.0, LENGTHS["maxi"]), Shape("skirt", 0.0, LENGTHS["midi"]))
+    return on_legs if shape.on_legs else (longest, *on_legs) if shape.part == "whole" else (longest,)
 
 
 @dataclass(frozen=True)
@@ -174,7 +189,7 @@ def _torso(canvas: npt.NDArray[np.uint8], body: Body, shape: Shape) -> None:
     hems = [_along(leg, max(0.0, min(shape.length, _HEM))) for leg in body.legs]
     flare = 0.36 * unit
     outline = [
-        (x - out * 0.3 * unit, y - 0.14 * unit),
+        (x - out * 0.3 * unit, y - shape.neck * unit),
         (right[0] - out * wide * unit, right[1] - 0.14 * unit),
         (right[0] - out * (wide + 0.02) * unit, right[1] + 0.4 * unit),
         (right_hip[0] - out * flare, right_hip[1]),
@@ -183,7 +198,7 @@ def _torso(canvas: npt.NDArray[np.uint8], body: Body, shape: Shape) -> None:
         (left_hip[0] + out * flare, left_hip[1]),
         (left[0] + out * (wide + 0.02) * unit, left[1] + 0.4 * unit),
         (left[0] + out * wide * unit, left[1] - 0.14 * unit),
-        (x + out * 0.3 * unit, y - 0.14 * unit),
+        (x + out * 0.3 * unit, y - shape.neck * unit),
     ]
     _fill(canvas, outline)
 

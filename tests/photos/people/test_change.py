@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from lapel.errors import UserError
-from lapel.photos.people.change import Wearer, change_of_clothes
+from lapel.photos.people.change import Wearer, change_of_clothes, change_within
 from lapel.photos.people.looks import Worn
 from lapel.photos.people.parsing import PALETTE, read_parsing, write_parsing
 from lapel.photos.people.pose import Pose
-from lapel.photos.people.shape import area, body_of, head
+from lapel.photos.people.shape import area, body_of, hands, head
 from lapel.photos.read import read_picture
 from lapel.wardrobe import PARSING, Garment, Photograph, photograph, sample_garment, sample_shot
 
@@ -67,6 +67,72 @@ def test_old_and_new_are_covered_and_the_head_is_not(seed: int) -> None:
     # Sleeves reach further than those of a tank top.
     short = np.asarray(change_of_clothes(wearer, Worn("tank top")).mask) > 0
     assert mask.sum() >= short.sum()
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_long_sleeves_are_covered_by_the_pose_alone(seed: int) -> None:
+    _, photo = dressed(seed, ("hoodie", "button shirt", "long sleeve shirt", "jacket"))
+    change = change_of_clothes(
+        Wearer(Image.fromarray(photo.image), Pose(photo.keypoints, (SIZE, SIZE))), Worn("tank top")
+    )
+    assert (np.asarray(change.mask) > 0)[photo.mask >= 128].mean() > 0.95
+
+
+def test_what_is_not_found_is_covered_at_its_longest() -> None:
+    _, photo = dressed(0, ("long sleeve shirt",))
+    pose = Pose(photo.keypoints, (SIZE, SIZE))
+    body = body_of(pose)
+    assert body is not None
+    flat = Wearer(Image.new("RGB", (SIZE, SIZE), "white"), pose)
+    for word, longest in (("tank top", Worn("hoodie")), ("shorts", Worn("trousers")), ("dress", Worn("jumpsuit"))):
+        change = change_of_clothes(flat, Worn(word))
+        inside = area(longest.shape, body, (SIZE, SIZE)) & (np.asarray(change.kept) == 0)
+        assert not change.found and (np.asarray(change.mask) > 0)[inside].all()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_hands_stay_unless_the_old_garment_holds_them(seed: int) -> None:
+    _, photo = dressed(seed, ("t-shirt", "tank top"))
+    pose = Pose(photo.keypoints, (SIZE, SIZE))
+    wearer = Wearer(Image.fromarray(photo.image), pose, photo.parsing)
+    body = body_of(pose)
+    assert body is not None
+    held = hands(body, (SIZE, SIZE)) & (photo.parsing == PARSING["skin"])
+    change = change_of_clothes(wearer, Worn("hoodie"))
+    assert held.any() and not (np.asarray(change.mask) > 0)[held].any() and (np.asarray(change.kept) > 0)[held].all()
+
+
+def test_a_mask_of_ones_own_protects_what_it_leaves_and_gives_the_same_change() -> None:
+    _, photo = dressed(2, ("t-shirt",))
+    wearer = Wearer(Image.fromarray(photo.image), Pose(photo.keypoints, (SIZE, SIZE)), photo.parsing)
+    made = change_of_clothes(wearer, Worn("hoodie"))
+    again = change_within(wearer, made.mask)
+    assert (np.asarray(again.kept) == np.asarray(made.kept)).all() and again.mask is made.mask
+    brushed = np.asarray(change_within(wearer, Image.new("L", (SIZE, SIZE), 255)).kept)
+    assert not brushed.any()
+
+
+def test_without_a_pose_skin_stays_beside_the_old_garment() -> None:
+    _, photo = dressed(2, ("t-shirt",))
+    change = change_of_clothes(Wearer(Image.fromarray(photo.image), None, photo.parsing), Worn("t-shirt"))
+    skin = photo.parsing == PARSING["skin"]
+    kept, mask = (np.asarray(part) > 0 for part in (change.kept, change.mask))
+    assert kept[skin & ~mask].all() and kept[skin].mean() > 0.9
+
+
+def test_a_high_neck_is_covered_up_to_the_chin() -> None:
+    _, photo = dressed(1, ("t-shirt",))
+    body = body_of(Pose(photo.keypoints, (SIZE, SIZE)))
+    assert body is not None
+    crew, turtle = (
+        area(Worn("sweater", {"neckline": name}).shape, body, (SIZE, SIZE)) for name in ("crew neck", "turtle neck")
+    )
+    rows = [int(np.nonzero(one.any(axis=1))[0][0]) for one in (turtle, crew)]
+    assert (crew & ~turtle).sum() == 0 and rows[1] - rows[0] == pytest.approx(0.22 * body.unit, abs=2)
+    assert (
+        area(Worn("hoodie").shape, body, (SIZE, SIZE))
+        == area(Worn("sweater", {"collar": "hood"}).shape, body, (SIZE, SIZE))
+    ).all()
 
 
 def test_trousers_leave_the_upper_garment_alone() -> None:
