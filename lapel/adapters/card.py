@@ -40,8 +40,9 @@ def has_word(card: Mapping[str, Any]) -> bool:
 def read_card(adapter: Path) -> dict[str, Any]:
     """What is known of an adapter file: the `card.json` beside it, otherwise the file's own metadata.
 
-    From metadata come, where they are there, `name`, `trigger`, `base`, `base_hash`, `family` and `clip_skip`, out of
-    the `ss_` fields (kohya) and `modelspec.` fields (Stability's model specification); `class_word` is then empty.
+    From metadata come, where they are there, `name`, `trigger`, `base`, `base_hash`, `family`, `clip_skip`,
+    `prediction_type` and `zero_terminal_snr`, out of the `ss_` fields (kohya) and `modelspec.` fields (Stability's
+    model specification); `class_word` is then empty.
 
     Raises:
         UserError: no such file, or no safetensors file of an adapter.
@@ -59,8 +60,16 @@ def read_card(adapter: Path) -> dict[str, Any]:
         "base_hash": metadata.get("ss_new_sd_model_hash"),
         "family": stated_family(metadata),
         "clip_skip": int(skip) if (skip := metadata.get("ss_clip_skip", "")).isdigit() else None,
+        **_predictions(metadata),
     }
     return {key: value for key, value in known.items() if value is not None}
+
+
+def _predictions(metadata: Mapping[str, str]) -> dict[str, Any]:
+    """What a header tells of the base's predictions and of its schedule's end; None where it tells nothing."""
+    predicted = {"v": "v_prediction", "epsilon": "epsilon"}.get(metadata.get("modelspec.prediction_type", ""))
+    ends_in_noise = {"True": True, "False": False}.get(metadata.get("ss_zero_terminal_snr", ""))
+    return {"prediction_type": predicted, "zero_terminal_snr": ends_in_noise}
 
 
 def _card_beside(adapter: Path) -> dict[str, Any] | None:
@@ -128,5 +137,6 @@ def read_encoder_facts(path: Path) -> dict[str, Any]:
         "base_hash": metadata.get("ss_new_sd_model_hash"),
         "family": metadata.get("lapel_family"),
         "vae": metadata.get("ss_vae_name"),
+        **_predictions(metadata),
     }
     return {key: value for key, value in known.items() if value is not None}

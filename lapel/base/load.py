@@ -103,14 +103,15 @@ def stated(sampler: Any, settings: BaseSettings) -> Any:
     from diffusers import DPMSolverMultistepScheduler
 
     changes: dict[str, Any] = {}
-    if settings.prediction_type is not None:
+    if settings.prediction_type not in (None, sampler.config.prediction_type):
         changes["prediction_type"] = settings.prediction_type
     kind = type(sampler)
-    if settings.zero_terminal_snr:
-        # Not every scheduler knows of it; this one is the usual of single files.
-        kind, changes = DPMSolverMultistepScheduler, changes | ZERO_TERMINAL_SNR
-    elif settings.zero_terminal_snr is not None:
-        changes["rescale_betas_zero_snr"] = False
+    if settings.zero_terminal_snr not in (None, bool(sampler.config.get("rescale_betas_zero_snr", False))):
+        if settings.zero_terminal_snr:
+            # Not every scheduler knows of it; this one is the usual of single files.
+            kind, changes = DPMSolverMultistepScheduler, changes | ZERO_TERMINAL_SNR
+        else:
+            changes["rescale_betas_zero_snr"] = False
     return kind.from_config(sampler.config, **changes) if changes else sampler
 
 

@@ -109,8 +109,10 @@ def read_outfit(settings: WearSettings, photos_follow: bool = False) -> Outfit:
     weights = settings.weight or [weight_of(card) for card in cards[: len(settings.adapter)]]
     if not files:
         files, cards = [Path(str(settings.base))], [read_base_card(str(settings.base))]
+    name = _base_of(settings, cards[0], files[0])
     base = BaseSettings(
-        base=_base_of(settings, cards[0], files[0]),
+        base=name,
+        **_told_of_base(settings, cards[0], name),
         # A fine-tuned checkpoint holds its VAE.
         vae=settings.vae or (None if files[0] == Path(str(settings.base)) else cards[0].get("vae")),
         clip_skip=settings.clip_skip or cards[0].get("clip_skip", 1),
@@ -164,6 +166,20 @@ def _base_of(settings: WearSettings, card: Card, file: Path) -> str:
     if not base:
         raise UserError(f"{file}: tells no base; name the one it was made for with --base")
     return str(base)
+
+
+def _told_of_base(settings: WearSettings, card: Card, name: str) -> dict[str, Any]:
+    """What the settings say of the base's files, or else the card, where it was made on this very base."""
+    itself = not settings.adapter and not settings.encoder  # a fine-tuned checkpoint tells of its own files
+    asked = card.get("settings") if name == card.get("base") else None
+    known = dict(asked) if isinstance(asked, dict) and not itself else {}
+    if itself or name == card.get("base"):
+        known |= {key: card[key] for key in ("prediction_type", "zero_terminal_snr") if key in card}
+    told = {}
+    for key in ("revision", "variant", "prediction_type", "zero_terminal_snr"):
+        given = getattr(settings, key)
+        told[key] = known.get(key) if given is None else given
+    return told
 
 
 def check_fit(outfit: Outfit, base: Base) -> None:

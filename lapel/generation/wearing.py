@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from lapel.base.settings import Precision
 from lapel.errors import UserError
@@ -44,6 +45,20 @@ class WearSettings:
     base: str | None = None
     """`tiny`, a hub id, a diffusers folder or a single file; the base that the first adapter's card names where not
     given."""
+
+    revision: str | None = None
+    """Branch, tag or commit of a hub id; what the first adapter was made on where not given."""
+
+    variant: str | None = None
+    """Variant of the weight files of a hub id or folder, such as `fp16`; what the first adapter was made on where not
+    given."""
+
+    prediction_type: Literal["epsilon", "v_prediction"] | None = None
+    """What the UNet predicts; where not given, as the first adapter was made, or as the base's files say."""
+
+    zero_terminal_snr: bool | None = None
+    """Whether the noise schedule ends in pure noise; where not given, as the first adapter was made, or as the base's
+    files say."""
 
     vae: str | None = None
     """Another VAE than the base's: a file (.safetensors, .vae.pt), a diffusers folder or a hub id; what the first

@@ -254,6 +254,7 @@ def base_facts(base: Base) -> dict[str, Any]:
         "base_licence": base.licence,
         "family": base.family.name,
         "prediction_type": base.prediction_type,
+        "zero_terminal_snr": base.zero_terminal_snr,
         "clip_skip": base.clip_skip,
         "vae": base.vae_name,
         "embeddings": base.embeddings,
