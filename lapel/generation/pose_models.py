@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -147,15 +147,20 @@ def _mediapipe(place: str) -> Callable[[Image.Image], People]:
         image = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(np.asarray(photo)))
         # Closed here: when the process ends, what it needs for that is gone.
         with vision.PoseLandmarker.create_from_options(options) as landmarker:
-            people = [
-                np.array(
-                    [(mark.x * photo.width, mark.y * photo.height, mark.visibility) for mark in person], np.float32
-                )
-                for person in landmarker.detect(image).pose_landmarks
-            ]
-        points = [[[*p[of, :2].mean(axis=0), p[of, 2].min()] for of in _LANDMARKS] for p in people]
-        found = np.array(points, np.float32).reshape(-1, len(KEYPOINTS), 3)
-        inside = (found[..., :2] >= 0).all(-1) & (found[..., :2] < photo.size).all(-1)  # it guesses what is outside
-        return found * (inside & (found[..., 2] >= _LEAST_VISIBLE))[..., None]
+            return people_of(landmarker.detect(image).pose_landmarks, photo.size)
 
     return find
+
+
+def people_of(landmarks: Sequence[Sequence[Any]], size: tuple[int, int]) -> People:
+    """The people of a `PoseLandmarkerResult`'s `pose_landmarks`, in a photo of that size (width, height).
+
+    Args:
+        landmarks: of each person all 33, with x and y in shares of the photo and a visibility of 0 to 1.
+    """
+    marks = np.array([[(mark.x, mark.y, mark.visibility) for mark in person] for person in landmarks], np.float32)
+    marks = marks.reshape(-1, 33, 3) * np.array([*size, 1], np.float32)
+    points = [[[*person[of, :2].mean(axis=0), person[of, 2].min()] for of in _LANDMARKS] for person in marks]
+    found = np.array(points, np.float32).reshape(-1, len(KEYPOINTS), 3)
+    inside = (found[..., :2] >= 0).all(-1) & (found[..., :2] < size).all(-1)  # it guesses what is outside
+    return found * (inside & (found[..., 2] >= _LEAST_VISIBLE))[..., None]

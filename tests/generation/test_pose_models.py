@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from PIL import Image
 
 from lapel.errors import UserError
 from lapel.generation.control import ControlSettings
-from lapel.generation.pose_models import choose_person, find_pose, load_pose_model, photo_of
+from lapel.generation.pose_models import choose_person, find_pose, load_pose_model, people_of, photo_of
 from lapel.photos.people.library import library_pose
 from lapel.photos.people.pose import COLOURS, draw_pose
 from lapel.wardrobe import KEYPOINTS
@@ -116,3 +117,45 @@ def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be loaded") as refused:
         load_pose_model(f"rtmlib:{tmp_path / 'broken.onnx'}")
     assert len(str(refused.value).splitlines()) == 1
+
+
+BODY = [name for name in KEYPOINTS if name != "neck"]
+BLAZEPOSE = dict(zip(BODY, (0, 12, 14, 16, 11, 13, 15, 24, 26, 28, 23, 25, 27, 5, 2, 8, 7), strict=True))
+"""Numbers of the pose landmarker's documentation; the other 16 are fingers, toes, mouth and the eyes' corners."""
+
+
+@dataclass
+class Landmark:
+    """The fields of MediaPipe's `NormalizedLandmark` that are read."""
+
+    x: float
+    y: float
+    visibility: float
+
+
+def test_mediapipes_landmarks_become_ours() -> None:
+    true = library_pose("waving-right", (384, 512)).points
+    person = [Landmark(0.9, 0.9, 1.0) for _ in range(33)]
+    for name, number in BLAZEPOSE.items():
+        x, y, _ = true[KEYPOINTS.index(name)]
+        person[number] = Landmark(x / 384, y / 512, 0.75)
+    person[BLAZEPOSE["left shoulder"]].visibility = 0.625
+    person[BLAZEPOSE["right ankle"]].y = 1.01
+    person[BLAZEPOSE["left ear"]].x = -0.01
+    person[BLAZEPOSE["left knee"]].visibility = 0.49
+    (found, other) = people_of([person, person[::-1]], (384, 512))
+    wanted = np.concatenate([true[:, :2], np.full((18, 1), 0.75)], axis=1)
+    neck, left = KEYPOINTS.index("neck"), KEYPOINTS.index("left shoulder")
+    wanted[neck, :2] = true[[KEYPOINTS.index("right shoulder"), left], :2].mean(axis=0)
+    wanted[[neck, left], 2] = 0.625  # the neck is as sure as the less sure shoulder
+    wanted[[KEYPOINTS.index(name) for name in ("right ankle", "left ear", "left knee")]] = 0
+    np.testing.assert_allclose(found, wanted, atol=1e-3)
+    assert not np.allclose(other, wanted, atol=1)
+    assert people_of([], (384, 512)).shape == (0, 18, 3)
+
+
+def test_mediapipe_refuses_a_file_that_is_none_of_its_models(tmp_path: Path) -> None:
+    pytest.importorskip("mediapipe")
+    (tmp_path / "broken.task").write_bytes(b"nothing")
+    with pytest.raises(UserError, match="cannot be loaded"):
+        load_pose_model(f"mediapipe:{tmp_path / 'broken.task'}")
