@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from lapel.base.base import Base
@@ -22,11 +24,16 @@ from lapel.photos.read import read_picture
 from lapel.training.pretraining.inpainting import make_inpainting
 
 
+@pytest.fixture(scope="module")
+def tiny() -> Base:
+    return load_base(BaseSettings(base="tiny", precision="fp32"))
+
+
 @pytest.fixture(scope="module", params=["text to image", "inpainting"])
-def base(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Base:
+def base(request: pytest.FixtureRequest, tiny: Base, tmp_path_factory: pytest.TempPathFactory) -> Base:
     """`tiny`, and a base of its shape with random weights whose UNet takes nine channels."""
     if request.param == "text to image":
-        return load_base(BaseSettings(base="tiny", precision="fp32"))
+        return tiny
     folder = tmp_path_factory.mktemp("inpainting")
     pipeline = random_pipeline("tiny", folder)
     pipeline.unet = make_inpainting(pipeline.unet)
@@ -63,46 +70,86 @@ def test_nothing_outside_the_mask_changes(base: Base, photo: Image.Image, mask: 
     assert (np.asarray(images[0]) != np.asarray(images[1])).any()
 
 
-def test_a_seed_alone_decides_an_image(photo: Image.Image, mask: Image.Image) -> None:
-    base = load_base(BaseSettings(base="tiny", precision="fp32"))
+def scattered(size: tuple[int, int], rng: np.random.Generator, level: int) -> Image.Image:
+    """A mask of a few rectangles, which may overlap and touch the edges."""
+    mask = np.zeros(size[::-1], np.uint8)
+    for _ in range(rng.integers(1, 4)):
+        (left, right), (top, bottom) = (np.sort(rng.integers(0, side + 1, 2)) for side in size)
+        mask[top : bottom + 1, left : right + 1] = level
+    return Image.fromarray(mask)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    size=st.tuples(st.integers(20, 240), st.integers(20, 240)),
+    seed=st.integers(0, 2**31),
+    level=st.sampled_from([255, 255, 90]),
+    keeps=st.booleans(),
+    how=st.builds(
+        InpaintSettings,
+        masked_content=st.sampled_from(["original", "fill", "noise", "nothing"]),
+        mask_grow=st.integers(-6, 6),
+        mask_feather=st.integers(0, 12),
+        only_masked=st.booleans(),
+        padding=st.sampled_from([None, 0, 20, 200]),
+    ),
+)
+def test_pixels_that_are_not_drawn_are_the_photos_in_any_photo(
+    tiny: Base, size: tuple[int, int], seed: int, level: int, keeps: bool, how: InpaintSettings
+) -> None:
+    rng = np.random.default_rng(seed)
+    photo = Image.fromarray(rng.integers(0, 256, (*size[::-1], 3), np.uint8))
+    mask, kept = scattered(size, rng, level), scattered(size, rng, level) if keeps else None
+    alpha = how.alpha(mask, kept)
+    assume(alpha.any())
+    request = Request(prompt="a photo of a red t-shirt", steps=1, guidance=1.0)
+    (image,) = inpaint(tiny, tiny.pipeline("inpaint"), request, photo, mask, how, kept=kept)
+    same = (np.asarray(image) == np.asarray(photo)).all(axis=2)
+    assert image.size == size
+    assert same[alpha == 0].all()
+    assert kept is None or same[np.asarray(kept) > 0].all()
+    drawn = same[alpha > 200]
+    assert not drawn.size or drawn.mean() < 0.5
+
+
+def test_a_seed_alone_decides_an_image(tiny: Base, photo: Image.Image, mask: Image.Image) -> None:
     how = InpaintSettings(strength=0.5, masked_content="noise")
-    together = inpaint(base, base.pipeline("inpaint"), REQUEST, photo, mask, how)
+    together = inpaint(tiny, tiny.pipeline("inpaint"), REQUEST, photo, mask, how)
     alone = inpaint(
-        base, base.pipeline("inpaint"), Request(prompt=REQUEST.prompt, steps=2, seeds=[4]), photo, mask, how
+        tiny, tiny.pipeline("inpaint"), Request(prompt=REQUEST.prompt, steps=2, seeds=[4]), photo, mask, how
     )
     difference = np.abs(np.asarray(together[1], np.int16) - np.asarray(alone[0], np.int16))
     assert difference.max() <= 2  # rounding of another batch
 
 
-def test_less_strength_keeps_more_of_what_was_there(mask: Image.Image) -> None:
-    base = load_base(BaseSettings(base="tiny", precision="fp32"))
-    photo, pipeline = Image.new("RGB", mask.size, (40, 80, 200)), base.pipeline("inpaint")
+def test_less_strength_keeps_more_of_what_was_there(tiny: Base, mask: Image.Image) -> None:
+    photo, pipeline = Image.new("RGB", mask.size, (40, 80, 200)), tiny.pipeline("inpaint")
     request = Request(prompt="a photo of a red t-shirt, front view, at the beach", steps=10, seeds=[0])
     distances = []
     for strength in (0.2, 1.0):
-        (image,) = inpaint(base, pipeline, request, photo, mask, InpaintSettings(strength=strength, mask_feather=0))
+        (image,) = inpaint(tiny, pipeline, request, photo, mask, InpaintSettings(strength=strength, mask_feather=0))
         inside = np.asarray(image, np.float32)[np.asarray(mask) > 0]
         distances.append(np.abs(inside - np.asarray(photo, np.float32)[np.asarray(mask) > 0]).mean())
     assert distances[0] < 0.5 * distances[1]
 
 
-def test_what_cannot_be_drawn_is_refused(photo: Image.Image, mask: Image.Image) -> None:
-    base = load_base(BaseSettings(base="tiny", precision="fp32"))
-    pipeline = base.pipeline("inpaint")
+def test_what_cannot_be_drawn_is_refused(tiny: Base, photo: Image.Image, mask: Image.Image) -> None:
+    pipeline = tiny.pipeline("inpaint")
     with pytest.raises(UserError, match="110 x 150"):
-        inpaint(base, pipeline, REQUEST, photo, Image.new("L", (20, 20), 255), InpaintSettings())
+        inpaint(tiny, pipeline, REQUEST, photo, Image.new("L", (20, 20), 255), InpaintSettings())
     with pytest.raises(UserError, match="empty"):
-        inpaint(base, pipeline, REQUEST, photo, Image.new("L", photo.size), InpaintSettings())
+        inpaint(tiny, pipeline, REQUEST, photo, Image.new("L", photo.size), InpaintSettings())
     with pytest.raises(UserError, match="leave none"):
-        inpaint(base, pipeline, REQUEST, photo, mask, InpaintSettings(strength=0.1))
+        inpaint(tiny, pipeline, REQUEST, photo, mask, InpaintSettings(strength=0.1))
     with pytest.raises(UserError, match="strength is 0"):
         InpaintSettings(strength=0)
 
 
-def test_the_whole_photo_is_seen_unless_only_the_mask_is(photo: Image.Image, mask: Image.Image, tmp_path: Path) -> None:
-    base = load_base(BaseSettings(base="tiny", precision="fp32"))
+def test_the_whole_photo_is_seen_unless_only_the_mask_is(
+    tiny: Base, photo: Image.Image, mask: Image.Image, tmp_path: Path
+) -> None:
     how = InpaintSettings(only_masked=False)
-    (image,) = inpaint(base, base.pipeline("inpaint"), Request(prompt="a t-shirt", steps=1), photo, mask, how)
+    (image,) = inpaint(tiny, tiny.pipeline("inpaint"), Request(prompt="a t-shirt", steps=1), photo, mask, how)
     assert image.size == photo.size
 
 

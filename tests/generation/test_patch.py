@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -26,17 +27,30 @@ def blob(width: int, height: int, seed: int) -> Image.Image:
     st.integers(64, 700),
     st.integers(64, 700),
     st.integers(0, 2**31),
-    st.integers(0, 6),
+    st.integers(-6, 6),
     st.integers(0, 12),
+    st.booleans(),
     st.sampled_from([None, 0, 20, 200]),
     st.sampled_from([(96, 32), (128, 64), (512, 64)]),
 )
 def test_every_pixel_outside_the_feathered_mask_is_the_photos(
-    width: int, height: int, seed: int, grow: int, feather: int, padding: int | None, base: tuple[int, int]
+    width: int,
+    height: int,
+    seed: int,
+    grow: int,
+    feather: int,
+    keeps: bool,
+    padding: int | None,
+    base: tuple[int, int],
 ) -> None:
     rng = np.random.default_rng(seed)
     photo = Image.fromarray(rng.integers(0, 256, (height, width, 3), np.uint8))
-    alpha = soften(blob(width, height, seed), grow, feather)
+    mask, kept = blob(width, height, seed), blob(width, height, seed + 1) if keeps else None
+    alpha = soften(mask, grow, feather, kept)
+    assume(alpha.any())  # what is shrunk or kept may leave nothing
+    far = cv2.distanceTransform((np.asarray(mask) == 0).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    assert not alpha[far >= 1.5 * max(grow, 0) + feather + 1].any()
+    assert kept is None or not alpha[np.asarray(kept) > 0].any()
     patch = choose_patch(box_around(alpha, padding), (width, height), *base, (None, None))
     left, top, right, bottom = patch.box
     assert 0 <= left < right <= width and 0 <= top < bottom <= height
