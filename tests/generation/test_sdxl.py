@@ -77,18 +77,18 @@ def shown(network: Path, base: Base, weight: float = 1.0, guess_mode: bool = Fal
     return read_controls(ControlSettings([str(network)], [network / "map.png"], [weight], guess_mode=guess_mode), base)
 
 
-def asked(prompt: str = PLAIN, **how: Any) -> Request:
-    return Request(prompt, "blurry", 3, **({"guidance": 5.0, "width": SIDE, "height": SIDE, "seeds": [3]} | how))
+def asked(prompt: str = PLAIN, guidance: float = 5.0) -> Request:
+    return Request(prompt, "blurry", 3, guidance, SIDE, SIDE, [3])
 
 
-def draw(base: Base, controls: Sequence[Control], **how: Any) -> np.ndarray:
+def draw(base: Base, controls: Sequence[Control], guidance: float = 5.0) -> np.ndarray:
     pipeline = base.pipeline()
     with guided(pipeline, controls, (SIDE, SIDE)):
-        return np.asarray(generate(pipeline, asked(**how))[0], int)
+        return np.asarray(generate(pipeline, asked(guidance=guidance))[0], int)
 
 
-def change(base: Base, controls: Sequence[Control] = (), **how: Any) -> list[np.ndarray]:
-    request = Request(PLAIN, "blurry", 2, **({"seeds": [3]} | how))
+def change(base: Base, controls: Sequence[Control] = (), seeds: Sequence[int] = (3,)) -> list[np.ndarray]:
+    request = Request(PLAIN, "blurry", 2, seeds=[*seeds], batch=len(seeds))
     images = inpaint(base, base.pipeline("inpaint"), request, *photo_and_mask(), HOW, controls=controls)
     return [np.asarray(image, int) for image in images]
 
@@ -100,7 +100,7 @@ def apart(one: np.ndarray, other: np.ndarray) -> int:
 def test_a_change_keeps_every_pixel_outside(either: Base) -> None:
     photo, mask = photo_and_mask()
     pixels, outside = np.asarray(photo, int), HOW.alpha(mask) == 0
-    images = change(either, seeds=[3, 4], batch=2)
+    images = change(either, seeds=[3, 4])
     for image in images:
         assert (image[outside] == pixels[outside]).all()
         assert (image[~outside] != pixels[~outside]).mean() > 0.9
@@ -114,7 +114,7 @@ def test_a_controlnet_is_as_in_diffusers(base: Base, network: Path, guidance: fl
     parts = {name: part for name, part in base.pipeline().components.items() if name != "image_encoder"}
     theirs: Any = StableDiffusionXLControlNetPipeline(**parts, controlnet=control.network, add_watermarker=False)
     theirs.set_progress_bar_config(disable=True)
-    how = {"num_inference_steps": 3, "guidance_scale": guidance, "guess_mode": guess_mode}
+    how: dict[str, Any] = {"num_inference_steps": 3, "guidance_scale": guidance, "guess_mode": guess_mode}
     how |= {"controlnet_conditioning_scale": 0.7, "generator": torch.Generator().manual_seed(3)}
     (wanted,) = theirs(PLAIN, negative_prompt="blurry", image=control.map, width=SIDE, height=SIDE, **how).images
     ours = draw(base, [control], guidance=guidance)
@@ -138,13 +138,13 @@ def test_a_controlnet_guides_a_change(either: Base, network: Path) -> None:
     assert apart(change(either, shown(network, either, 0.0))[0], plain) == 0
 
 
-def by_regions(base: Base, prompt: str, *words: str, **how: Any) -> np.ndarray:
+def by_regions(base: Base, prompt: str, *words: str) -> np.ndarray:
     """One region: everywhere; two: the left half and the right one."""
     left = np.arange(SIDE)[None].repeat(SIDE, 0) < SIDE // 2
     masks = (left | True,) if len(words) == 1 else (left, ~left)
     pipeline = base.pipeline()
     with regional(pipeline, Regions((SIDE, SIDE), words, masks)):
-        return np.asarray(generate(pipeline, asked(prompt, **how))[0], int)
+        return np.asarray(generate(pipeline, asked(prompt))[0], int)
 
 
 def test_a_regions_words_are_read_by_both_text_encoders(base: Base) -> None:
