@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from lapel.errors import UserError, run_program
 from lapel.files import require_writable, written_whole
-from lapel.generation import Outfit, Provenance, Request, WearSettings, put_on, read_outfit, save_image
+from lapel.generation import Outfit, PictureSettings, Provenance, WearSettings, put_on, read_outfit, save_image
 from lapel.generation.control import Control, ControlSettings, guided, load_controlnet, made_of, read_controls
 from lapel.generation.like import like
 from lapel.generation.parsed import Parsed, heard_looks, make_parsed, write_parsed
@@ -65,7 +65,15 @@ class DressSettings:
 def main() -> None:
     """Draw every person in every place and pose, and save the look-book."""
     argv = like(sys.argv[1:])
-    kinds = (DressSettings, PeopleSettings, RetrievalSettings, WearSettings, ControlSettings, RegionSettings, Request)
+    kinds = (
+        DressSettings,
+        PeopleSettings,
+        RetrievalSettings,
+        WearSettings,
+        ControlSettings,
+        RegionSettings,
+        PictureSettings,
+    )
     settings, people, search, wearing, control, region, request = read_settings(__doc__ or "", *kinds, argv=argv)
     outfit = read_outfit(wearing, photos_follow=search.catalogue is not None)
     region.require_encoder(wearing.encoder)
@@ -150,7 +158,9 @@ def stance_of(path: Path, size: tuple[int, int], control: ControlSettings, looks
     return Stance(pose, make_parsed(path, pose, looks) if control.shape and looks else None)
 
 
-def check(settings: DressSettings, people: PeopleSettings, outfit: Outfit, request: Request, known: bool) -> None:
+def check(
+    settings: DressSettings, people: PeopleSettings, outfit: Outfit, request: PictureSettings, known: bool
+) -> None:
     """Refuse what would not be drawn.
 
     Raises:
@@ -166,7 +176,9 @@ def check(settings: DressSettings, people: PeopleSettings, outfit: Outfit, reque
         raise UserError('nothing tells what the garment is; give --garment_words, such as "t-shirt, short sleeve"')
 
 
-def prompts_of(outfit: Outfit, people: PeopleSettings, request: Request, captions: list[str], worn: str) -> list[str]:
+def prompts_of(
+    outfit: Outfit, people: PeopleSettings, request: PictureSettings, captions: list[str], worn: str
+) -> list[str]:
     """The prompts of the look-book: the one given, or every person's in every place; with captions of what was found.
 
     Args:
@@ -183,7 +195,7 @@ def draw(
     worn: Worn,
     base: Base,
     pipeline: Any,
-    request: Request,
+    request: PictureSettings,
     pose: Pose | None,
     controls: list[Control],
     photos: Any,
@@ -217,7 +229,9 @@ def put_down(settings: DressSettings, worn: Worn, size: tuple[int, int], pose: P
     return place(photo, mask, size, settings.place or where_worn(mask, worn.shape, held))
 
 
-def save(rows: list[tuple[str, Request, list[Image.Image]]], provenance: Provenance, folder: Path) -> list[Path]:
+def save(
+    rows: list[tuple[str, PictureSettings, list[Image.Image]]], provenance: Provenance, folder: Path
+) -> list[Path]:
     """Write every image with its settings, and the look-book: a row for each person, place and pose."""
     from lapel.generation.images import next_number
     from lapel.sheet import contact_sheet

@@ -11,7 +11,7 @@ import sys
 
 from lapel.errors import run_program
 from lapel.files import require_writable
-from lapel.generation import Request, WearSettings, generate, put_on, read_outfit, save_images
+from lapel.generation import PictureSettings, WearSettings, generate, put_on, read_outfit, save_images
 from lapel.generation.control import ControlSettings, guided, made_of, read_controls
 from lapel.generation.like import like
 from lapel.generation.parsed import write_parsed
@@ -23,7 +23,7 @@ from lapel.settings import read_settings
 
 def main() -> None:
     """Read cards, load the base, wear the adapters, draw and save."""
-    kinds = (WearSettings, ControlSettings, RegionSettings, Request)
+    kinds = (WearSettings, ControlSettings, RegionSettings, PictureSettings)
     settings, control, region, request = read_settings(__doc__ or "", *kinds, argv=like(sys.argv[1:]))
     outfit = read_outfit(settings)
     request.prompt = outfit.named(request.prompt)

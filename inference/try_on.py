@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from lapel.errors import UserError, run_program
 from lapel.fidelity.retouch import Retouch, RetouchSettings, require_photos, words
 from lapel.files import require_writable, written_whole
-from lapel.generation import Outfit, Provenance, Request, WearSettings, put_on, read_outfit, save_images
+from lapel.generation import Outfit, PictureSettings, Provenance, WearSettings, put_on, read_outfit, save_images
 from lapel.generation.control import ControlSettings, made_of, read_controls
 from lapel.generation.inpaint import InpaintSettings
 from lapel.generation.like import like
@@ -68,7 +68,15 @@ class TryOnSettings:
 def main() -> None:
     """Read the photo, make the mask, draw the garment in it, and save."""
     argv = like(sys.argv[1:])
-    kinds = (TryOnSettings, WearSettings, InpaintSettings, RetouchSettings, ControlSettings, RegionSettings, Request)
+    kinds = (
+        TryOnSettings,
+        WearSettings,
+        InpaintSettings,
+        RetouchSettings,
+        ControlSettings,
+        RegionSettings,
+        PictureSettings,
+    )
     settings, wearing, inpainting, retouching, control, region, request = read_settings(
         __doc__ or "", *kinds, argv=argv
     )
@@ -133,7 +141,7 @@ def on_inpainting_base(outfit: Outfit) -> Outfit:
     return dataclasses.replace(outfit, base=dataclasses.replace(outfit.base, base="tiny-inpainting"))
 
 
-def garment_word(outfit: Outfit, settings: TryOnSettings, request: Request) -> str:
+def garment_word(outfit: Outfit, settings: TryOnSettings, request: PictureSettings) -> str:
     """The class word: as the card, the words given or the prompt tell it.
 
     Raises:
@@ -271,7 +279,7 @@ def save(
     photo: Image.Image,
     mask: Image.Image,
     results: list[tuple[Image.Image, dict[str, Any]]],
-    request: Request,
+    request: PictureSettings,
     provenance: Provenance,
     folder: Path,
 ) -> list[Path]:

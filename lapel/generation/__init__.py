@@ -5,7 +5,7 @@ from __future__ import annotations
 from lapel.generation.denoise import GarmentPhotos, Progress, generate, generate_together
 from lapel.generation.images import Provenance, WornAdapter, parameters_text, save_image, save_images
 from lapel.generation.outfit import Outfit, put_on, read_outfit
-from lapel.generation.request import Request
+from lapel.generation.picture import PictureSettings
 from lapel.generation.schedulers import SCHEDULERS, scheduler_name, scheduler_named
 from lapel.generation.wearing import WearSettings
 
@@ -13,9 +13,9 @@ __all__ = [
     "SCHEDULERS",
     "GarmentPhotos",
     "Outfit",
+    "PictureSettings",
     "Progress",
     "Provenance",
-    "Request",
     "WearSettings",
     "WornAdapter",
     "generate",

@@ -1,4 +1,4 @@
-"""From a request to images, with any of diffusers' pipelines of the families that lapel knows."""
+"""From a picture to images, with any of diffusers' pipelines of the families that lapel knows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from lapel.base.families import INPAINTING_CHANNELS
-from lapel.generation.request import Request
+from lapel.generation.picture import PictureSettings
 from lapel.generation.schedulers import scheduler_named
 
 if TYPE_CHECKING:
@@ -50,48 +50,48 @@ class Job(NamedTuple):
 
 def generate(
     pipeline: Any,
-    request: Request,
+    picture: PictureSettings,
     progress: Progress | None = None,
     photos: GarmentPhotos | None = None,
     upon: Drawing | None = None,
 ) -> list[Image.Image]:
-    """Draw the request's images, one for each of `request.image_seeds()`, in that order, as RGB.
+    """Draw the picture's images, one for each of `picture.image_seeds()`, in that order, as RGB.
 
     `pipeline` is any of diffusers' own that turns a prompt into images; its scheduler is put back afterwards. Prompts
     may be of any length: beyond 75 tokens they are encoded in several windows, as WebUI does it. Every image has a
     noise generator of its own, on the CPU, so that its seed alone decides it: not its batch mates, and, beyond
     rounding, not the machine.
     """
-    (images,) = generate_together(pipeline, [request], progress, [photos], upon)
+    (images,) = generate_together(pipeline, [picture], progress, [photos], upon)
     return images
 
 
 def generate_together(
     pipeline: Any,
-    requests: Sequence[Request],
+    pictures: Sequence[PictureSettings],
     progress: Progress | None = None,
     photos: Sequence[GarmentPhotos | None] | None = None,
     upon: Drawing | None = None,
 ) -> list[list[Image.Image]]:
-    """`generate` for several requests that differ in prompts and seeds only, `batch` images at once across them.
+    """`generate` for several pictures that differ in prompts and seeds only, `batch` images at once across them.
 
     Args:
-        photos: for each request, as many for all; where the pipeline wears a garment encoder, and only there.
+        photos: for each picture, as many for all; where the pipeline wears a garment encoder, and only there.
         upon: what all of them are drawn upon, by a pipeline that takes that.
 
     Raises:
-        ValueError: requests that differ in more, which no pipeline draws in one batch.
+        ValueError: pictures that differ in more, which no pipeline draws in one batch.
     """
-    if not requests:
+    if not pictures:
         return []
-    first = requests[0]
-    for request in requests:
-        if dataclasses.replace(request, **_drawn_apart(first)) != first:
-            raise ValueError("requests drawn together may differ in prompts and seeds only")
+    first = pictures[0]
+    for picture in pictures:
+        if dataclasses.replace(picture, **_drawn_apart(first)) != first:
+            raise ValueError("pictures drawn together may differ in prompts and seeds only")
     jobs = [
-        Job(request.prompt, request.negative_prompt, seed, shown)
-        for request, shown in zip(requests, photos or [None] * len(requests), strict=True)
-        for seed in request.image_seeds()
+        Job(picture.prompt, picture.negative_prompt, seed, shown)
+        for picture, shown in zip(pictures, photos or [None] * len(pictures), strict=True)
+        for seed in picture.image_seeds()
     ]
     batches = _batches(pipeline, jobs, first.batch)
     base_scheduler = pipeline.scheduler
@@ -107,7 +107,7 @@ def generate_together(
     finally:
         pipeline.scheduler = base_scheduler
     drawn = iter(images)
-    return [[next(drawn) for _ in request.image_seeds()] for request in requests]
+    return [[next(drawn) for _ in picture.image_seeds()] for picture in pictures]
 
 
 @dataclass(frozen=True)
@@ -125,22 +125,22 @@ class Blank:
         return {"image": latents, "mask_image": self.hidden, "masked_image_latents": latents, "strength": 1.0}
 
 
-def _blank(pipeline: Any, request: Request) -> Blank:
+def _blank(pipeline: Any, picture: PictureSettings) -> Blank:
     import torch
     from PIL import Image
 
     from lapel.base.vae import latents_of
 
     usual = pipeline.unet.config.sample_size * pipeline.vae_scale_factor
-    width, height = request.width or usual, request.height or usual
+    width, height = picture.width or usual, picture.height or usual
     with torch.no_grad():
         latents, _ = latents_of(pipeline.vae, torch.zeros(1, 3, height, width))
     return Blank(latents, Image.new("L", (width, height), 255))
 
 
-def _drawn_apart(request: Request) -> dict[str, Any]:
+def _drawn_apart(picture: PictureSettings) -> dict[str, Any]:
     """The fields that each image of a batch has for itself."""
-    return {name: getattr(request, name) for name in ("prompt", "negative_prompt", "seeds", "images")}
+    return {name: getattr(picture, name) for name in ("prompt", "negative_prompt", "seeds", "images")}
 
 
 def _batches(pipeline: Any, jobs: Sequence[Job], size: int) -> list[tuple[int, list[Job]]]:
@@ -221,7 +221,7 @@ def _shown(pipeline: Any, photos: Sequence[GarmentPhotos | None], guidance: floa
 
 
 def _draw(
-    pipeline: Any, request: Request, batch: tuple[int, Sequence[Job]], report: Progress, upon: Drawing | None
+    pipeline: Any, picture: PictureSettings, batch: tuple[int, Sequence[Job]], report: Progress, upon: Drawing | None
 ) -> list[Image.Image]:
     import torch
 
@@ -231,15 +231,15 @@ def _draw(
 
     windows, jobs = batch
     prompts, negative_prompts, seeds, photos = zip(*jobs, strict=True)
-    with _shown(pipeline, photos, request.guidance) as shown:
+    with _shown(pipeline, photos, picture.guidance) as shown:
         return pipeline(
             **_text(pipeline, prompts, negative_prompts, windows),
             **shown,
             **(upon.arguments(seeds) if upon else {}),
-            num_inference_steps=request.steps,
-            guidance_scale=request.guidance,
-            width=request.width,
-            height=request.height,
+            num_inference_steps=picture.steps,
+            guidance_scale=picture.guidance,
+            width=picture.width,
+            height=picture.height,
             generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
             callback_on_step_end=after_step,
         ).images

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lapel.files import written_whole
-from lapel.generation.request import Request
+from lapel.generation.picture import PictureSettings
 from lapel.generation.schedulers import SCHEDULERS
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class WornAdapter:
 
 @dataclass(frozen=True)
 class Provenance:
-    """What an image was drawn with beside its request."""
+    """What an image was drawn with beside its own settings."""
 
     model: str = ""
     model_hash: str = ""
@@ -40,7 +40,9 @@ class Provenance:
     """Which words counted where."""
 
 
-def parameters_text(request: Request, seed: int, size: tuple[int, int], provenance: Provenance | None = None) -> str:
+def parameters_text(
+    picture: PictureSettings, seed: int, size: tuple[int, int], provenance: Provenance | None = None
+) -> str:
     """The "parameters" text of one image, as AUTOMATIC1111's WebUI 1.10 writes and parses it.
 
     `size` is (width, height) in pixels. Three parts: the prompt (with its `<lora:...>` terms), the negative prompt, and
@@ -48,12 +50,12 @@ def parameters_text(request: Request, seed: int, size: tuple[int, int], provenan
     """
     provenance = provenance or Provenance()
     worn = "".join(f" <lora:{adapter.name}:{adapter.weight:g}>" for adapter in provenance.adapters)
-    scheduler = SCHEDULERS[request.scheduler] if request.scheduler else None
+    scheduler = SCHEDULERS[picture.scheduler] if picture.scheduler else None
     pairs = {
-        "Steps": str(request.steps),
+        "Steps": str(picture.steps),
         "Sampler": scheduler.sampler if scheduler else "",
         "Schedule type": scheduler.schedule if scheduler else "",
-        "CFG scale": f"{request.guidance:g}",
+        "CFG scale": f"{picture.guidance:g}",
         "Seed": str(seed),
         "Size": f"{size[0]}x{size[1]}",
         "Model hash": provenance.model_hash[:10],
@@ -64,9 +66,9 @@ def parameters_text(request: Request, seed: int, size: tuple[int, int], provenan
         "Lora hashes": ", ".join(f"{worn.name}: {worn.hash[:12]}" for worn in provenance.adapters if worn.hash),
         "Version": "lapel",
     }
-    lines = [request.prompt + worn]
-    if request.negative_prompt:
-        lines.append(f"Negative prompt: {request.negative_prompt}")
+    lines = [picture.prompt + worn]
+    if picture.negative_prompt:
+        lines.append(f"Negative prompt: {picture.negative_prompt}")
     lines.append(", ".join(f"{key}: {_quoted(value)}" for key, value in pairs.items() if value))
     return "\n".join(lines)
 
@@ -76,7 +78,7 @@ def _quoted(value: str) -> str:
 
 
 def save_image(
-    path: Path, image: Image.Image, request: Request, seed: int, provenance: Provenance | None = None
+    path: Path, image: Image.Image, picture: PictureSettings, seed: int, provenance: Provenance | None = None
 ) -> None:
     """Write `image` as a PNG that carries its settings, whole or not at all.
 
@@ -86,7 +88,7 @@ def save_image(
     from PIL.PngImagePlugin import PngInfo
 
     information = PngInfo()
-    information.add_text("parameters", parameters_text(request, seed, image.size, provenance))
+    information.add_text("parameters", parameters_text(picture, seed, image.size, provenance))
     with written_whole(path) as unfinished:
         image.save(unfinished, format="PNG", pnginfo=information)
 
@@ -98,7 +100,7 @@ def next_number(folder: Path) -> int:
 
 def save_images(
     images: Sequence[Image.Image],
-    request: Request,
+    picture: PictureSettings,
     folder: Path,
     provenance: Provenance,
     beside: Sequence[tuple[Image.Image, str]] = (),
@@ -113,13 +115,13 @@ def save_images(
     """
     from lapel.sheet import contact_sheet
 
-    seeds = request.image_seeds()
+    seeds = picture.image_seeds()
     first = next_number(folder)
     paths = [folder / f"{first + number:04d}-{seed}.png" for number, seed in enumerate(seeds)]
     for path, image, seed in zip(paths, images, seeds, strict=True):
-        save_image(path, image, request, seed, provenance)
+        save_image(path, image, picture, seed, provenance)
     columns = [*(name for _, name in beside), *(f"seed {seed}" for seed in seeds)]
-    sheet = contact_sheet([[*(picture for picture, _ in beside), *images]], [request.prompt], columns)
+    sheet = contact_sheet([[*(shown for shown, _ in beside), *images]], [picture.prompt], columns)
     paths.append(folder / "sheet.png")
     with written_whole(paths[-1]) as unfinished:
         sheet.save(unfinished)

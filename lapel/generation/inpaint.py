@@ -11,8 +11,8 @@ from lapel.errors import UserError
 from lapel.generation.control import Control, guided
 from lapel.generation.denoise import GarmentPhotos, Progress, generate
 from lapel.generation.patch import Alpha, Patch, box_around, choose_patch, soften
+from lapel.generation.picture import PictureSettings
 from lapel.generation.regions import Regions, regional
-from lapel.generation.request import Request
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -115,7 +115,7 @@ class Upon:
 def inpaint(
     base: Base,
     pipeline: Any,
-    request: Request,
+    picture: PictureSettings,
     photo: Image.Image,
     mask: Image.Image,
     settings: InpaintSettings,
@@ -126,7 +126,7 @@ def inpaint(
     regions: Regions | None = None,
     sketch: Image.Image | None = None,
 ) -> list[Image.Image]:
-    """Draw what the mask covers anew, one image for each of the request's seeds, each of the photo's size.
+    """Draw what the mask covers anew, one image for each of the picture's seeds, each of the photo's size.
 
     Where the mask, grown and feathered, is 0, every image equals the photo bit for bit.
 
@@ -150,11 +150,11 @@ def inpaint(
     alpha = settings.alpha(mask, kept)
     if not alpha.any():
         raise UserError("the mask is empty: nothing would be drawn; make it larger, or raise --mask_grow")
-    if int(request.steps * settings.denoising) < 1:
-        raise UserError(f"{request.steps} steps at a strength of {settings.denoising:g} leave none; raise either")
+    if int(picture.steps * settings.denoising) < 1:
+        raise UserError(f"{picture.steps} steps at a strength of {settings.denoising:g} leave none; raise either")
     around = box_around(alpha, settings.padding) if settings.only_masked else (0, 0, *photo.size)
-    patch = choose_patch(around, photo.size, base.resolution, base.multiple, (request.width, request.height))
-    sized = dataclasses.replace(request, width=patch.size[0], height=patch.size[1])
+    patch = choose_patch(around, photo.size, base.resolution, base.multiple, (picture.width, picture.height))
+    sized = dataclasses.replace(picture, width=patch.size[0], height=patch.size[1])
     upon = _upon(base, patch, photo if sketch is None else sketch, patch.cells(alpha, base.latent_stride), settings)
     cut = [dataclasses.replace(control, map=patch.cut_map(control.map, photo.size)) for control in controls]
     bound = regions.cut(patch, alpha) if regions else Regions(patch.size)

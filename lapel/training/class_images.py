@@ -16,7 +16,7 @@ from typing import Any
 
 from lapel.base.base import Base
 from lapel.base.settings import BaseSettings
-from lapel.generation import Request, generate_together, save_image
+from lapel.generation import PictureSettings, generate_together, save_image
 from lapel.training.data import Batch, Batches, Example
 from lapel.training.encoding import encode_latents
 from lapel.training.facts import wearing
@@ -108,16 +108,16 @@ def draw_class_images(
         for of_size in missing.values():
             for start in range(0, len(of_size), batch):
                 some = of_size[start : start + batch]
-                requests = [_request(settings, one, batch) for one, _ in some]
-                drawn = generate_together(pipeline, requests)
-                for (image,), request, (one, file) in zip(drawn, requests, some, strict=True):
-                    save_image(file, image, request, one.seed)
+                pictures = [_picture(settings, one, batch) for one, _ in some]
+                drawn = generate_together(pipeline, pictures)
+                for (image,), picture, (one, file) in zip(drawn, pictures, some, strict=True):
+                    save_image(file, image, picture, one.seed)
                 progress.update(len(some))
     return files
 
 
-def _request(settings: PriorSettings, one: Wanted, batch: int) -> Request:
-    return Request(
+def _picture(settings: PriorSettings, one: Wanted, batch: int) -> PictureSettings:
+    return PictureSettings(
         prompt=one.prompt,
         width=one.width,
         height=one.height,

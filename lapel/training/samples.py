@@ -13,7 +13,7 @@ from lapel.base.base import DTYPES, UNCACHED, Base
 from lapel.base.emphasis import escaped
 from lapel.base.settings import BaseSettings
 from lapel.files import written_whole
-from lapel.generation import GarmentPhotos, Request, generate_together, save_image
+from lapel.generation import GarmentPhotos, PictureSettings, generate_together, save_image
 from lapel.photos import GarmentFolder
 from lapel.photos.captions import filled
 from lapel.sheet import contact_sheet
@@ -57,7 +57,7 @@ def _in_precision(base: Base, settings: BaseSettings) -> Iterator[None]:
 
 
 class Samples:
-    """The contact sheet of a run: a column for each request, a row for each step that was sampled.
+    """The contact sheet of a run: a column for each picture, a row for each step that was sampled.
 
     Args:
         folder: the run's `samples`; the sheet is `sheet.png` in it, the single images lie in `images`.
@@ -90,35 +90,37 @@ class Samples:
 
     def draw(self, pipeline: DiffusionPipeline, step: int) -> list[Image.Image]:
         """Draw the row of `step` with the adapter as it is now, and write the sheet anew; returns the row's images."""
-        requests = self._requests(self.named if step else self.plain)
-        return self._draw_row(step, requests, self._drawn(pipeline, requests))
+        pictures = self._pictures(self.named if step else self.plain)
+        return self._draw_row(step, pictures, self._drawn(pipeline, pictures))
 
     def draw_again(self, pipeline: DiffusionPipeline) -> list[Image.Image]:
         """The images that `draw` returns, with the adapter as it is now; nothing is written."""
-        return [image for of_prompt in self._drawn(pipeline, self._requests(self.named)) for image in of_prompt]
+        return [image for of_prompt in self._drawn(pipeline, self._pictures(self.named)) for image in of_prompt]
 
-    def _drawn(self, pipeline: DiffusionPipeline, requests: Sequence[Request]) -> list[list[Image.Image]]:
-        shown = [self.shown] * len(requests) if self.shown else None
-        return generate_together(pipeline, requests, photos=shown)
+    def _drawn(self, pipeline: DiffusionPipeline, pictures: Sequence[PictureSettings]) -> list[list[Image.Image]]:
+        shown = [self.shown] * len(pictures) if self.shown else None
+        return generate_together(pipeline, pictures, photos=shown)
 
-    def _draw_row(self, step: int, requests: list[Request], drawn: list[list[Image.Image]]) -> list[Image.Image]:
+    def _draw_row(
+        self, step: int, pictures: list[PictureSettings], drawn: list[list[Image.Image]]
+    ) -> list[Image.Image]:
         """Save a row of the sheet."""
         images = self.folder / "images"
         images.mkdir(parents=True, exist_ok=True)
         row = [
-            (image, request, seed)
-            for request, of_prompt in zip(requests, drawn, strict=True)
-            for image, seed in zip(of_prompt, request.image_seeds(), strict=True)
+            (image, picture, seed)
+            for picture, of_prompt in zip(pictures, drawn, strict=True)
+            for image, seed in zip(of_prompt, picture.image_seeds(), strict=True)
         ]
-        for number, (image, request, seed) in enumerate(row):
-            save_image(images / f"step-{step:06d}-{number}.png", image, request, seed)
+        for number, (image, picture, seed) in enumerate(row):
+            save_image(images / f"step-{step:06d}-{number}.png", image, picture, seed)
         self._write_sheet()
         return [image for image, _, _ in row]
 
-    def _requests(self, prompts: Sequence[str]) -> list[Request]:
+    def _pictures(self, prompts: Sequence[str]) -> list[PictureSettings]:
         settings, each = self.settings, self.settings.sample_images
         return [
-            Request(
+            PictureSettings(
                 prompt=prompt,
                 width=self.side,
                 height=self.side,
@@ -163,5 +165,5 @@ class PhotoSamples(Samples):
 
     def draw(self, pipeline: DiffusionPipeline, step: int) -> list[Image.Image]:
         """Draw the row of `step` with the encoder as it is now, and write the sheet anew; returns the row's images."""
-        requests = self._requests(self.plain)
-        return self._draw_row(step, requests, generate_together(pipeline, requests, photos=self.photos))
+        pictures = self._pictures(self.plain)
+        return self._draw_row(step, pictures, generate_together(pipeline, pictures, photos=self.photos))

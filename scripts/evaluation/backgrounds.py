@@ -75,7 +75,7 @@ def measure_run(
         methods.insert(0, (card["name"], "base, full caption", garment.words(), None))
     for name, backdrops, called, made in methods:
         pipeline = load_pipeline(card, made)
-        drawn = [generate(pipeline, settings.request(prompt)) for prompt in prompts(called, settings.scenes)]
+        drawn = [generate(pipeline, settings.picture(prompt)) for prompt in prompts(called, settings.scenes)]
         row = {"run": name, "base": made is None, "backdrops": backdrops, **photos.scores(tower, drawn[1:])}
         row |= leaks(tower, garment, settings.scenes, drawn)
         yield row, drawn

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from evaluation.results import write, write_table
 from lapel.base.settings import BaseSettings
-from lapel.generation import Request
+from lapel.generation import PictureSettings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -130,10 +130,10 @@ def by_methods(
     for name, shown in methods.items():
         images = []
         for number, photo in enumerate(tqdm(asked, name, mininterval=1)):
-            request = Request(photo.caption, "", settings.steps, settings.guidance, seeds=[number])
+            picture = PictureSettings(photo.caption, "", settings.steps, settings.guidance, seeds=[number])
             controls = [Control(network, shown[number])] if shown else []
             with guided(pipeline, controls, (base.resolution, base.resolution)):
-                images += generate(pipeline, request)
+                images += generate(pipeline, picture)
         yield name, images
 
 

@@ -12,7 +12,7 @@ from evaluation.trials import Training, garment_folder, train
 from evaluation.wearers import Masks, Subject, change_for, flat_mask, wearer_of, worn
 from lapel.base.settings import BaseSettings
 from lapel.errors import UserError
-from lapel.generation import Request
+from lapel.generation import PictureSettings
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -203,14 +203,16 @@ class Dresser:
         one = self.subjects[number]
         how = InpaintSettings(masked_content="sketch" if method.sketched else "original", mask_feather=4)
         prompt = phrase(words, "worn", one.scene)
-        request = Request(prompt=prompt, steps=self.settings.steps, guidance=self.settings.guidance, seeds=[number])
+        picture = PictureSettings(
+            prompt=prompt, steps=self.settings.steps, guidance=self.settings.guidance, seeds=[number]
+        )
         change = self.changes[method.parsed][number]
         controls = [Control(network, self._map(number, method.shown))] if network is not None else []
         photo = Image.fromarray(one.before.image)
         alpha = how.alpha(change.mask, change.kept)
         sketch = self._sketch(number, method, alpha) if method.sketched else None
         parts = (None, photos, controls, change.kept)
-        (image,) = inpaint(base, pipeline, request, photo, change.mask, how, *parts, sketch=sketch)
+        (image,) = inpaint(base, pipeline, picture, photo, change.mask, how, *parts, sketch=sketch)
         return image, alpha > 0
 
     def _sketch(self, number: int, method: Method, alpha: Alpha) -> Image.Image:

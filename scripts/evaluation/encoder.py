@@ -19,7 +19,7 @@ from lapel.base.find import TINY_FOLDER, encoder_file
 from lapel.base.settings import BaseSettings
 from lapel.errors import UserError
 from lapel.files import sha256, written_whole
-from lapel.generation import Request, generate_together
+from lapel.generation import PictureSettings, generate_together
 
 if TYPE_CHECKING:
     import torch
@@ -192,8 +192,8 @@ class Store:
         missing = [number for number, file in enumerate(files) if not file.is_file()]
         for start in tqdm(range(0, len(missing), settings.batch), desc=method, unit="batch", mininterval=1):
             numbers = missing[start : start + settings.batch]
-            requests = [
-                Request(
+            pictures = [
+                PictureSettings(
                     prompt=prompts[number],
                     steps=settings.steps,
                     guidance=settings.guidance,
@@ -203,7 +203,7 @@ class Store:
                 for number in numbers
             ]
             shown = [photos[number] for number in numbers] if photos else None
-            for number, (image,) in zip(numbers, generate_together(pipeline, requests, photos=shown), strict=True):
+            for number, (image,) in zip(numbers, generate_together(pipeline, pictures, photos=shown), strict=True):
                 with written_whole(files[number]) as path:
                     image.save(path)
         return [Image.open(file).convert("RGB") for file in files]

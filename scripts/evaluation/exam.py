@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from evaluation.cases import Case
     from lapel.fidelity import ImageTower
-    from lapel.generation import Request
+    from lapel.generation import PictureSettings
 
 
 class Exam:
@@ -61,19 +61,19 @@ class Exam:
         """Images of what goes by those words, prompt by prompt."""
         from lapel.generation import generate_together
 
-        requests = [self._request(words, *place) for place in where]
-        drawn = generate_together(pipeline, requests, photos=[photos] * len(requests))
+        pictures = [self._picture(words, *place) for place in where]
+        drawn = generate_together(pipeline, pictures, photos=[photos] * len(pictures))
         return [image for images in drawn for image in images]
 
     def _painted(self, worn: Worn, swap: Swap) -> list[Image.Image]:
-        return paint(worn.base, worn.pipeline, swap, self._request(worn.words, "worn", swap.scene), worn.photos)
+        return paint(worn.base, worn.pipeline, swap, self._picture(worn.words, "worn", swap.scene), worn.photos)
 
-    def _request(self, words: str, view: str, scene: str) -> Request:
-        from lapel.generation import Request
+    def _picture(self, words: str, view: str, scene: str) -> PictureSettings:
+        from lapel.generation import PictureSettings
         from lapel.wardrobe import phrase
 
         settings = self.settings
-        return Request(
+        return PictureSettings(
             phrase(words, view, scene),
             steps=settings.steps_drawn,
             guidance=settings.guidance,

@@ -14,7 +14,7 @@ from lapel.adapters.card import KOHYA_SUFFIX, is_checkpoint, weight_of, word_fil
 from lapel.base.settings import BaseSettings
 from lapel.errors import UserError
 from lapel.fidelity.alternatives import Subject, read_right
-from lapel.generation import Request, generate
+from lapel.generation import PictureSettings, generate
 from lapel.report.run import read_run
 
 if TYPE_CHECKING:
@@ -65,9 +65,11 @@ class LearningSettings:
             if not (folder / "garment.json").is_file():
                 raise UserError(f"{folder}: no garment.json; only garments of the wardrobe can be photographed anew")
 
-    def request(self, prompt: str) -> Request:
-        """The request for the images of one prompt, the same seeds for every one."""
-        return Request(prompt=prompt, steps=self.steps, guidance=self.guidance, images=self.images, batch=self.images)
+    def picture(self, prompt: str) -> PictureSettings:
+        """The settings for the images of one prompt, the same seeds for every one."""
+        return PictureSettings(
+            prompt=prompt, steps=self.steps, guidance=self.guidance, images=self.images, batch=self.images
+        )
 
 
 def measure_learning(settings: LearningSettings) -> None:
@@ -166,7 +168,7 @@ def draw_scenes(settings: LearningSettings, pipeline: Any, name: str) -> list[li
     """Images of what goes by that name in a prompt, front views, a list for each scene."""
     from lapel.wardrobe import phrase
 
-    return [generate(pipeline, settings.request(phrase(name, "front", scene))) for scene in settings.scenes]
+    return [generate(pipeline, settings.picture(phrase(name, "front", scene))) for scene in settings.scenes]
 
 
 class Photos:

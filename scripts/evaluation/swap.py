@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from lapel.base.base import Base
-    from lapel.generation import GarmentPhotos, Request
+    from lapel.generation import GarmentPhotos, PictureSettings
     from lapel.wardrobe import Garment
 
 SIZE = 96
@@ -62,8 +62,10 @@ def swaps_of(garment: Garment, count: int) -> list[Swap]:
     return swaps
 
 
-def paint(base: Base, pipeline: Any, swap: Swap, request: Request, photos: GarmentPhotos | None) -> list[Image.Image]:
-    """Paint inside a swap's mask what the request asks for, an image for each of its seeds.
+def paint(
+    base: Base, pipeline: Any, swap: Swap, picture: PictureSettings, photos: GarmentPhotos | None
+) -> list[Image.Image]:
+    """Paint inside a swap's mask what the picture asks for, an image for each of its seeds.
 
     Args:
         base: whose parts `pipeline` has, in what is worn.
@@ -76,7 +78,7 @@ def paint(base: Base, pipeline: Any, swap: Swap, request: Request, photos: Garme
     painter = AutoPipelineForInpainting.from_pipe(pipeline)
     photo, mask = Image.fromarray(swap.before), Image.fromarray(swap.mask.astype(np.uint8) * 255)
     how = InpaintSettings(mask_feather=0, only_masked=False)
-    return inpaint(base, painter, request, photo, mask, how, photos=photos)
+    return inpaint(base, painter, picture, photo, mask, how, photos=photos)
 
 
 def swap_figures(swaps: Sequence[Swap], painted: Sequence[Sequence[Image.Image]]) -> dict[str, float]:

@@ -13,7 +13,7 @@ from evaluation.results import write
 from lapel.base.find import TINY_FOLDER
 from lapel.base.settings import BaseSettings
 from lapel.fidelity.alternatives import ATTRIBUTES, Subject, read_right
-from lapel.generation import Request, generate_together
+from lapel.generation import PictureSettings, generate_together
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -61,14 +61,14 @@ def measure_tiny(settings: TinySettings) -> None:
     tower = ImageTower(settings.base)
     base = load_base(BaseSettings(base=str(settings.base), precision="fp32"))
     pipeline = base.pipeline()
-    subjects, real, requests = [], [], []
+    subjects, real, pictures = [], [], []
     for number in range(settings.prompts):
         seed = settings.first_seed + number
         garment = sample_garment(seed, "held_out")
         shot = sample_shot(seed, garment, ("front", "worn")[number % 2])
         subjects.append(Subject(garment, shot.view, shot.scene))
         real.append(Image.fromarray(photograph(garment, shot, base.resolution).image))
-        request = Request(
+        picture = PictureSettings(
             prompt=subjects[-1].caption(),
             steps=settings.steps,
             guidance=settings.guidance,
@@ -76,8 +76,8 @@ def measure_tiny(settings: TinySettings) -> None:
             images=SHEET_IMAGES if number < SHEET_ROWS else 1,
             batch=settings.batch,
         )
-        requests.append(request)
-    images = draw(pipeline, requests)
+        pictures.append(picture)
+    images = draw(pipeline, pictures)
     drawn = [of_prompt[0] for of_prompt in images]
     rows = []
     for attribute in ATTRIBUTES:
@@ -96,8 +96,8 @@ def measure_tiny(settings: TinySettings) -> None:
     write(settings.output_dir, "tiny", {"attributes": rows, "vae_psnr": psnr}, sheet)
 
 
-def draw(pipeline: Any, requests: Sequence[Request]) -> list[list[Image.Image]]:
-    """The images of every request, under a progress bar."""
+def draw(pipeline: Any, pictures: Sequence[PictureSettings]) -> list[list[Image.Image]]:
+    """The images of every picture, under a progress bar."""
     from tqdm import tqdm
 
     with tqdm(desc="draw", unit="step", mininterval=1) as bar:
@@ -106,7 +106,7 @@ def draw(pipeline: Any, requests: Sequence[Request]) -> list[list[Image.Image]]:
             bar.total = total
             bar.update(done - bar.n)
 
-        return generate_together(pipeline, requests, tell)
+        return generate_together(pipeline, pictures, tell)
 
 
 def reconstruction_psnr(base: Any, image: Image.Image) -> float:

@@ -18,7 +18,7 @@ from lapel.base.load import load_base, reload_encoders
 from lapel.base.prompts import windows_of
 from lapel.base.settings import BaseSettings
 from lapel.errors import UserError
-from lapel.generation import Request, generate
+from lapel.generation import PictureSettings, generate
 
 WIDTH = 192
 
@@ -88,8 +88,8 @@ def test_a_word_in_any_case_is_all_of_its_vectors(tmp_path: Path) -> None:
     base = load_base(settings(written(tmp_path / "MyStyle_V7.pt", a1111(vectors(3)))))
     prompts = ["a MyStyle_V7 shirt", "a mystyle_v7 shirt"]
     assert all(vectors_seen(base, prompt, 3) for prompt in prompts)
-    drawn = generate(base.pipeline(), Request(prompt=prompts[0], steps=1, width=32, height=32))
-    again = generate(base.pipeline(), Request(prompt=prompts[1], steps=1, width=32, height=32))
+    drawn = generate(base.pipeline(), PictureSettings(prompt=prompts[0], steps=1, width=32, height=32))
+    again = generate(base.pipeline(), PictureSettings(prompt=prompts[1], steps=1, width=32, height=32))
     assert drawn[0].tobytes() == again[0].tobytes()
 
 

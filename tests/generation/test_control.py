@@ -16,7 +16,7 @@ from lapel.base.base import Base
 from lapel.base.load import load_base
 from lapel.base.settings import BaseSettings
 from lapel.errors import UserError
-from lapel.generation import Request, generate
+from lapel.generation import PictureSettings, generate
 from lapel.generation.control import Control, ControlSettings, guided, load_controlnet, read_controls
 from lapel.generation.inpaint import InpaintSettings, inpaint
 from lapel.photos.people.library import library_pose
@@ -56,10 +56,10 @@ def by_diffusers(base: Base, networks: list[Any], maps: list[Image.Image], **how
 
 
 def by_lapel(base: Base, controls: list[Control], guidance: float = 5.0) -> list[Image.Image]:
-    request = Request(prompt=PROMPT, steps=4, seeds=[0, 1], batch=2, guidance=guidance)
+    picture = PictureSettings(prompt=PROMPT, steps=4, seeds=[0, 1], batch=2, guidance=guidance)
     pipeline = base.pipeline()
     with guided(pipeline, controls, (96, 96)):
-        return generate(pipeline, request)
+        return generate(pipeline, picture)
 
 
 def same(one: list[Image.Image], other: list[Image.Image]) -> bool:
@@ -104,10 +104,10 @@ def test_the_unet_is_as_before_afterwards_and_zeros_change_nothing(base: Base) -
 def test_a_map_guides_inpainting_too(base: Base) -> None:
     photo, mask = noise_map(6).resize((120, 150)), Image.new("L", (120, 150))
     mask.paste(255, (30, 40, 90, 110))
-    request, pipeline = Request(prompt=PROMPT, steps=2), base.pipeline("inpaint")
+    picture, pipeline = PictureSettings(prompt=PROMPT, steps=2), base.pipeline("inpaint")
     how = InpaintSettings(mask_feather=0)
-    (plain,) = inpaint(base, pipeline, request, photo, mask, how)
-    (ours,) = inpaint(base, pipeline, request, photo, mask, how, controls=[Control(network(base, 6), noise_map(7))])
+    (plain,) = inpaint(base, pipeline, picture, photo, mask, how)
+    (ours,) = inpaint(base, pipeline, picture, photo, mask, how, controls=[Control(network(base, 6), noise_map(7))])
     inside = np.asarray(mask) > 0
     assert (np.asarray(ours)[~inside] == np.asarray(photo)[~inside]).all()
     assert (np.asarray(ours)[inside] != np.asarray(plain)[inside]).any()
@@ -170,7 +170,7 @@ def test_the_shipped_one_follows_a_pose(base: Base) -> None:
         pipeline, controls = base.pipeline(), read_controls(settings, base)
         prompt = "a photo of a person wearing a red long sleeve shirt, in a white studio"
         with guided(pipeline, controls, (96, 96)):
-            images = generate(pipeline, Request(prompt=prompt, steps=12, images=4, batch=4))
+            images = generate(pipeline, PictureSettings(prompt=prompt, steps=12, images=4, batch=4))
         out = library_pose("t-pose@half", (96, 96))
         columns = [round(point[0]) for side in ("right", "left") if (point := out.get(f"{side} elbow"))]
         row = round((out.get("right elbow") or (0, 0))[1])

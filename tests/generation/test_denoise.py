@@ -1,4 +1,4 @@
-"""Images depend on their request and seed, and on nothing else."""
+"""Images depend on their settings and seed, and on nothing else."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lapel.adapters.encoder import inject_encoder
 from lapel.base.load import load_base
 from lapel.base.settings import BaseSettings
 from lapel.base.shapes import random_base, random_pipeline
-from lapel.generation import GarmentPhotos, Request, generate, generate_together
+from lapel.generation import GarmentPhotos, PictureSettings, generate, generate_together
 
 
 @pytest.fixture(scope="module")
@@ -28,24 +28,26 @@ def _pixels(images: list[Any]) -> np.ndarray:
 
 @pytest.mark.parametrize("scheduler", [None, "Euler a", "DPM++ 2M SDE Karras"])
 def test_an_image_does_not_depend_on_its_batch_mates(pipeline: Any, scheduler: str | None) -> None:
-    request = Request(prompt="a red t-shirt", steps=3, seeds=[3, 4, 5], scheduler=scheduler, batch=3)
-    together = _pixels(generate(pipeline, request))
+    picture = PictureSettings(prompt="a red t-shirt", steps=3, seeds=[3, 4, 5], scheduler=scheduler, batch=3)
+    together = _pixels(generate(pipeline, picture))
     for index, seed in enumerate([3, 4, 5]):
-        alone = _pixels(generate(pipeline, Request(prompt="a red t-shirt", steps=3, seeds=[seed], scheduler=scheduler)))
+        alone = _pixels(
+            generate(pipeline, PictureSettings(prompt="a red t-shirt", steps=3, seeds=[seed], scheduler=scheduler))
+        )
         # products of matrices of another height round differently: a level of 255 at most
         assert np.abs(alone[0] - together[index]).max() <= 1
     assert np.abs(together[0] - together[1]).max() > 8
 
 
-def test_requests_drawn_together_are_drawn_as_alone(pipeline: Any) -> None:
-    requests = [Request(prompt="a red t-shirt", steps=2, seeds=[1], images=2, batch=3)]
-    requests.append(Request(prompt="a blue dress", negative_prompt="red", steps=2, seeds=[7], batch=3))
-    together = generate_together(pipeline, requests)
+def test_pictures_drawn_together_are_drawn_as_alone(pipeline: Any) -> None:
+    pictures = [PictureSettings(prompt="a red t-shirt", steps=2, seeds=[1], images=2, batch=3)]
+    pictures.append(PictureSettings(prompt="a blue dress", negative_prompt="red", steps=2, seeds=[7], batch=3))
+    together = generate_together(pipeline, pictures)
     assert [len(images) for images in together] == [2, 1]
-    for request, images in zip(requests, together, strict=True):
-        assert np.abs(_pixels(images) - _pixels(generate(pipeline, request))).max() <= 1
+    for picture, images in zip(pictures, together, strict=True):
+        assert np.abs(_pixels(images) - _pixels(generate(pipeline, picture))).max() <= 1
     with pytest.raises(ValueError, match="prompts and seeds only"):
-        generate_together(pipeline, [requests[0], Request(prompt="a red t-shirt", steps=3)])
+        generate_together(pipeline, [pictures[0], PictureSettings(prompt="a red t-shirt", steps=3)])
 
 
 @pytest.mark.parametrize("photos", [1, 2])
@@ -58,45 +60,45 @@ def test_garments_shown_together_are_drawn_as_alone(photos: int, tmp_path: Path)
         parameter.data += 0.1 * torch.randn(parameter.shape, generator=chance)
     features = torch.randn((3, photos, 9, 24), generator=chance)
     shown = [GarmentPhotos(seen, torch.zeros(9, 24)) for seen in features]
-    requests = [Request(prompt="a dress", steps=2, seeds=[1, 2], batch=4) for _ in shown]
-    drawn = generate_together(base.pipeline(), requests, photos=shown)
+    pictures = [PictureSettings(prompt="a dress", steps=2, seeds=[1, 2], batch=4) for _ in shown]
+    drawn = generate_together(base.pipeline(), pictures, photos=shown)
     assert np.abs(_pixels(drawn[0]) - _pixels(drawn[1])).max() > 8
-    for request, photo, images in zip(requests, shown, drawn, strict=True):
-        alone = _pixels(generate(base.pipeline(), request, photos=photo))
+    for picture, photo, images in zip(pictures, shown, drawn, strict=True):
+        alone = _pixels(generate(base.pipeline(), picture, photos=photo))
         assert np.abs(alone - _pixels(images)).max() <= 1
 
 
 def test_size_count_and_order(pipeline: Any) -> None:
-    request = Request(prompt="a red t-shirt", steps=2, width=64, height=80, seeds=[1], images=3, batch=2)
-    images = generate(pipeline, request)
+    picture = PictureSettings(prompt="a red t-shirt", steps=2, width=64, height=80, seeds=[1], images=3, batch=2)
+    images = generate(pipeline, picture)
     assert [image.size for image in images] == [(64, 80)] * 3
-    last = generate(pipeline, Request(prompt="a red t-shirt", steps=2, width=64, height=80, seeds=[3]))
+    last = generate(pipeline, PictureSettings(prompt="a red t-shirt", steps=2, width=64, height=80, seeds=[3]))
     assert np.abs(_pixels(last)[0] - _pixels(images)[2]).max() <= 1
 
 
 def test_the_default_size_is_the_bases_own(pipeline: Any) -> None:
-    assert generate(pipeline, Request(prompt="a red t-shirt", steps=1))[0].size == (96, 96)
+    assert generate(pipeline, PictureSettings(prompt="a red t-shirt", steps=1))[0].size == (96, 96)
 
 
 @pytest.mark.parametrize("scheduler", [None, "Heun"])
 def test_progress_counts_to_its_end(pipeline: Any, scheduler: str | None) -> None:
     calls: list[tuple[int, int]] = []
-    request = Request(prompt="x", steps=3, seeds=[1], images=3, batch=2, scheduler=scheduler)
-    generate(pipeline, request, lambda done, total: calls.append((done, total)))
+    picture = PictureSettings(prompt="x", steps=3, seeds=[1], images=3, batch=2, scheduler=scheduler)
+    generate(pipeline, picture, lambda done, total: calls.append((done, total)))
     assert [done for done, _ in calls] == list(range(1, len(calls) + 1))
     assert calls[-1][0] == calls[-1][1]
 
 
 def test_the_pipelines_scheduler_is_put_back(pipeline: Any) -> None:
     before = pipeline.scheduler
-    generate(pipeline, Request(prompt="x", steps=1, scheduler="DDIM"))
+    generate(pipeline, PictureSettings(prompt="x", steps=1, scheduler="DDIM"))
     assert pipeline.scheduler is before
 
 
 def test_prompt_negative_prompt_and_guidance_are_heard(pipeline: Any) -> None:
     def draw(**changes: Any) -> np.ndarray:
         settings = {"prompt": "a red t-shirt", "steps": 2, **changes}
-        return _pixels(generate(pipeline, Request(**settings)))
+        return _pixels(generate(pipeline, PictureSettings(**settings)))
 
     plain = draw()
     for changes in ({"prompt": "a blue dress"}, {"negative_prompt": "blue"}, {"guidance": 9.0}):
@@ -106,24 +108,28 @@ def test_prompt_negative_prompt_and_guidance_are_heard(pipeline: Any) -> None:
 def test_long_prompts_are_drawn_whole_and_alone_as_together(pipeline: Any) -> None:
     words = "a " * 75
     prompts = [words, words + "red t-shirt", words + "blue dress"]
-    requests = [Request(prompt=prompt, steps=2, seeds=[1], batch=3) for prompt in prompts]
-    together = [_pixels(images)[0] for images in generate_together(pipeline, requests)]
+    pictures = [PictureSettings(prompt=prompt, steps=2, seeds=[1], batch=3) for prompt in prompts]
+    together = [_pixels(images)[0] for images in generate_together(pipeline, pictures)]
     assert all(np.abs(one - other).max() > 2 for one, other in itertools.pairwise(together))
-    for request, image in zip(requests, together, strict=True):
-        assert np.abs(_pixels(generate(pipeline, request))[0] - image).max() <= 1
-    plain = generate(pipeline, Request(prompt="a t-shirt", negative_prompt=words + "red", steps=2, seeds=[1]))
+    for picture, image in zip(pictures, together, strict=True):
+        assert np.abs(_pixels(generate(pipeline, picture))[0] - image).max() <= 1
+    plain = generate(pipeline, PictureSettings(prompt="a t-shirt", negative_prompt=words + "red", steps=2, seeds=[1]))
     assert np.abs(_pixels(plain)[0] - together[0]).max() > 2
 
 
 def test_weights_are_heard_and_marks_are_not(pipeline: Any) -> None:
     def draw(prompt: str, negative: str = "") -> np.ndarray:
-        return _pixels(generate(pipeline, Request(prompt=prompt, negative_prompt=negative, steps=2, seeds=[1])))[0]
+        return _pixels(
+            generate(pipeline, PictureSettings(prompt=prompt, negative_prompt=negative, steps=2, seeds=[1]))
+        )[0]
 
     plain = draw("a red t-shirt")
     assert (draw("a (red:1) t-shirt") == plain).all()
     assert np.abs(draw("a (red:1.6) t-shirt") - plain).max() > 0
     assert np.abs(draw("a red t-shirt", "(blue:1.6)") - draw("a red t-shirt", "blue")).max() > 0
     assert np.abs(draw(r"a \(red\) t-shirt") - plain).max() > 0  # its brackets are said
-    requests = [Request(prompt=p, steps=2, seeds=[1], batch=2) for p in ("a red t-shirt", "a (red:1.6) t-shirt")]
-    for request, images in zip(requests, generate_together(pipeline, requests), strict=True):
-        assert np.abs(_pixels(images)[0] - draw(request.prompt)).max() <= 1
+    pictures = [
+        PictureSettings(prompt=p, steps=2, seeds=[1], batch=2) for p in ("a red t-shirt", "a (red:1.6) t-shirt")
+    ]
+    for picture, images in zip(pictures, generate_together(pipeline, pictures), strict=True):
+        assert np.abs(_pixels(images)[0] - draw(picture.prompt)).max() <= 1

@@ -15,7 +15,7 @@ from lapel.base.load import load_base
 from lapel.base.settings import BaseSettings
 from lapel.base.shapes import random_pipeline
 from lapel.errors import UserError
-from lapel.generation import Request
+from lapel.generation import PictureSettings
 from lapel.generation.inpaint import InpaintSettings, inpaint
 from lapel.generation.patch import soften
 from lapel.photos.people.change import Wearer, change_of_clothes
@@ -54,13 +54,13 @@ def mask(photo: Image.Image) -> Image.Image:
     return mask
 
 
-REQUEST = Request(prompt="a photo of a red t-shirt", steps=2, seeds=[3, 4], batch=2)
+PICTURE = PictureSettings(prompt="a photo of a red t-shirt", steps=2, seeds=[3, 4], batch=2)
 
 
 @pytest.mark.parametrize("content", ["original", "fill", "noise", "nothing"])
 def test_nothing_outside_the_mask_changes(base: Base, photo: Image.Image, mask: Image.Image, content: str) -> None:
     how = InpaintSettings(strength=0.5, masked_content=content, mask_feather=3, padding=10)  # type: ignore[arg-type]
-    images = inpaint(base, base.pipeline("inpaint"), REQUEST, photo, mask, how)
+    images = inpaint(base, base.pipeline("inpaint"), PICTURE, photo, mask, how)
     outside = soften(mask, 0, 3) == 0
     assert len(images) == 2
     for image in images:
@@ -102,8 +102,8 @@ def test_pixels_that_are_not_drawn_are_the_photos_in_any_photo(
     mask, kept = scattered(size, rng, level), scattered(size, rng, level) if keeps else None
     alpha = how.alpha(mask, kept)
     assume(alpha.any())
-    request = Request(prompt="a photo of a red t-shirt", steps=1, guidance=1.0)
-    (image,) = inpaint(tiny, tiny.pipeline("inpaint"), request, photo, mask, how, kept=kept)
+    picture = PictureSettings(prompt="a photo of a red t-shirt", steps=1, guidance=1.0)
+    (image,) = inpaint(tiny, tiny.pipeline("inpaint"), picture, photo, mask, how, kept=kept)
     same = (np.asarray(image) == np.asarray(photo)).all(axis=2)
     assert image.size == size
     assert same[alpha == 0].all()
@@ -114,9 +114,9 @@ def test_pixels_that_are_not_drawn_are_the_photos_in_any_photo(
 
 def test_a_seed_alone_decides_an_image(tiny: Base, photo: Image.Image, mask: Image.Image) -> None:
     how = InpaintSettings(strength=0.5, masked_content="noise")
-    together = inpaint(tiny, tiny.pipeline("inpaint"), REQUEST, photo, mask, how)
+    together = inpaint(tiny, tiny.pipeline("inpaint"), PICTURE, photo, mask, how)
     alone = inpaint(
-        tiny, tiny.pipeline("inpaint"), Request(prompt=REQUEST.prompt, steps=2, seeds=[4]), photo, mask, how
+        tiny, tiny.pipeline("inpaint"), PictureSettings(prompt=PICTURE.prompt, steps=2, seeds=[4]), photo, mask, how
     )
     difference = np.abs(np.asarray(together[1], np.int16) - np.asarray(alone[0], np.int16))
     assert difference.max() <= 2  # rounding of another batch
@@ -124,10 +124,10 @@ def test_a_seed_alone_decides_an_image(tiny: Base, photo: Image.Image, mask: Ima
 
 def test_less_strength_keeps_more_of_what_was_there(tiny: Base, mask: Image.Image) -> None:
     photo, pipeline = Image.new("RGB", mask.size, (40, 80, 200)), tiny.pipeline("inpaint")
-    request = Request(prompt="a photo of a red t-shirt, front view, at the beach", steps=10, seeds=[0])
+    picture = PictureSettings(prompt="a photo of a red t-shirt, front view, at the beach", steps=10, seeds=[0])
     distances = []
     for strength in (0.2, 1.0):
-        (image,) = inpaint(tiny, pipeline, request, photo, mask, InpaintSettings(strength=strength, mask_feather=0))
+        (image,) = inpaint(tiny, pipeline, picture, photo, mask, InpaintSettings(strength=strength, mask_feather=0))
         inside = np.asarray(image, np.float32)[np.asarray(mask) > 0]
         distances.append(np.abs(inside - np.asarray(photo, np.float32)[np.asarray(mask) > 0]).mean())
     assert distances[0] < 0.5 * distances[1]
@@ -136,11 +136,11 @@ def test_less_strength_keeps_more_of_what_was_there(tiny: Base, mask: Image.Imag
 def test_what_cannot_be_drawn_is_refused(tiny: Base, photo: Image.Image, mask: Image.Image) -> None:
     pipeline = tiny.pipeline("inpaint")
     with pytest.raises(UserError, match="110 x 150"):
-        inpaint(tiny, pipeline, REQUEST, photo, Image.new("L", (20, 20), 255), InpaintSettings())
+        inpaint(tiny, pipeline, PICTURE, photo, Image.new("L", (20, 20), 255), InpaintSettings())
     with pytest.raises(UserError, match="empty"):
-        inpaint(tiny, pipeline, REQUEST, photo, Image.new("L", photo.size), InpaintSettings())
+        inpaint(tiny, pipeline, PICTURE, photo, Image.new("L", photo.size), InpaintSettings())
     with pytest.raises(UserError, match="leave none"):
-        inpaint(tiny, pipeline, REQUEST, photo, mask, InpaintSettings(strength=0.1))
+        inpaint(tiny, pipeline, PICTURE, photo, mask, InpaintSettings(strength=0.1))
     with pytest.raises(UserError, match="strength is 0"):
         InpaintSettings(strength=0)
 
@@ -149,18 +149,21 @@ def test_the_whole_photo_is_seen_unless_only_the_mask_is(
     tiny: Base, photo: Image.Image, mask: Image.Image, tmp_path: Path
 ) -> None:
     how = InpaintSettings(only_masked=False)
-    (image,) = inpaint(tiny, tiny.pipeline("inpaint"), Request(prompt="a t-shirt", steps=1), photo, mask, how)
+    (image,) = inpaint(tiny, tiny.pipeline("inpaint"), PictureSettings(prompt="a t-shirt", steps=1), photo, mask, how)
     assert image.size == photo.size
 
 
 def test_real_people_stay_as_they_are_outside_of_the_mask(real_photos: Path) -> None:
     base = load_base(BaseSettings(base="tiny"))
-    pipeline, request = base.pipeline("inpaint"), Request(prompt="a photo of a person wearing a red hoodie", steps=1)
+    pipeline, picture = (
+        base.pipeline("inpaint"),
+        PictureSettings(prompt="a photo of a person wearing a red hoodie", steps=1),
+    )
     for path in sorted((real_photos / "persons").glob("*.jpg")):
         person = read_picture(path, "white").colour
         change = change_of_clothes(Wearer(person), Worn("hoodie"))
         how = InpaintSettings(mask_feather=6)
-        (image,) = inpaint(base, pipeline, request, person, change.mask, how, kept=change.kept)
+        (image,) = inpaint(base, pipeline, picture, person, change.mask, how, kept=change.kept)
         untouched = soften(change.mask, 0, 6, change.kept) == 0
         assert 0.3 < untouched.mean() < 1
         assert (np.asarray(image)[untouched] == np.asarray(person)[untouched]).all()

@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lapel.errors import UserError
-from lapel.generation import SCHEDULERS, Provenance, Request, WearSettings, WornAdapter, parameters_text, save_image
+from lapel.generation import (
+    SCHEDULERS,
+    PictureSettings,
+    Provenance,
+    WearSettings,
+    WornAdapter,
+    parameters_text,
+    save_image,
+)
 from lapel.generation.like import like, parameter_flags
 from lapel.settings import read_settings
 
@@ -22,21 +30,23 @@ WORN = Provenance("tiny", "ab12" * 16, (WornAdapter("tee", 0.8, "12" * 32),), 2,
 
 @settings(max_examples=100, deadline=None)
 @given(TEXT, st.just("") | TEXT, st.integers(1, 99), st.integers(0, 2**40), st.sampled_from([None, *SCHEDULERS]))
-def test_requests_come_back(prompt: str, negative: str, steps: int, seed: int, scheduler: str | None) -> None:
-    request = Request(
+def test_pictures_come_back(prompt: str, negative: str, steps: int, seed: int, scheduler: str | None) -> None:
+    picture = PictureSettings(
         prompt=prompt, negative_prompt=negative, steps=steps, guidance=5.5, seeds=[seed], scheduler=scheduler
     )
-    flags = parameter_flags(parameters_text(request, seed, (96, 128), WORN), Path("x.png"))
-    wearing, again = read_settings("", WearSettings, Request, argv=[f"--{flag}={text}" for flag, text in flags.items()])
-    request.width, request.height = 96, 128
-    assert again == request
+    flags = parameter_flags(parameters_text(picture, seed, (96, 128), WORN), Path("x.png"))
+    wearing, again = read_settings(
+        "", WearSettings, PictureSettings, argv=[f"--{flag}={text}" for flag, text in flags.items()]
+    )
+    picture.width, picture.height = 96, 128
+    assert again == picture
     assert (wearing.base, wearing.clip_skip) == ("tiny", 2)
 
 
 def test_weights_come_back_as_they_were_written() -> None:
     prompt = r"a (red:1.3) [plain] t-shirt \(v2\), ((worn)), dots: many"
-    request = Request(prompt=prompt, negative_prompt="(blurry:1.4)")
-    flags = parameter_flags(parameters_text(request, 0, (96, 96), WORN), Path("x.png"))
+    picture = PictureSettings(prompt=prompt, negative_prompt="(blurry:1.4)")
+    flags = parameter_flags(parameters_text(picture, 0, (96, 96), WORN), Path("x.png"))
     assert (flags["prompt"], flags["negative_prompt"]) == (prompt, "(blurry:1.4)")
 
 
@@ -58,7 +68,7 @@ def test_an_image_of_webui_and_what_the_command_line_says_beside_it(tmp_path: Pa
         "scheduler": "DPM++ 2M Karras",
     }
     path = tmp_path / "image.png"
-    save_image(path, Image.new("RGB", (64, 64)), Request(prompt="a tee", seeds=[3]), 3, WORN)
+    save_image(path, Image.new("RGB", (64, 64)), PictureSettings(prompt="a tee", seeds=[3]), 3, WORN)
     argv = like(["--seeds", "5", "--like", str(path), "--adapter", "a.safetensors"])
     assert argv[-4:] == ["--seeds", "5", "--adapter", "a.safetensors"]
     assert "--prompt=a tee" in argv and not any(word.startswith(("--base", "--seeds=")) for word in argv)

@@ -16,7 +16,7 @@ from lapel.base.image_tower import load_tower
 from lapel.base.load import load_base
 from lapel.base.settings import BaseSettings
 from lapel.errors import UserError
-from lapel.generation import Request, generate
+from lapel.generation import PictureSettings, generate
 from lapel.generation.control import ControlSettings, guided, made_of, read_controls
 from lapel.generation.inpaint import InpaintSettings, inpaint
 from lapel.generation.parsed import Parsed
@@ -48,7 +48,7 @@ def everywhere() -> np.ndarray:
 
 
 def draw(pipeline: Any, prompt: str, regions: Regions, guidance: float = 4.0, photos: Any = None) -> np.ndarray:
-    asked = Request(prompt, "blurry", 3, guidance, WIDTH, HEIGHT, seeds=[1, 2], batch=2)
+    asked = PictureSettings(prompt, "blurry", 3, guidance, WIDTH, HEIGHT, seeds=[1, 2], batch=2)
     with regional(pipeline, regions):
         return np.stack([np.asarray(image, int) for image in generate(pipeline, asked, photos=photos)])
 
@@ -142,8 +142,8 @@ def test_words_are_drawn_where_the_map_says(base: Base) -> None:
     assert (regions.masks[0] == upper).all()
     pipeline = base.pipeline()
     with guided(pipeline, controls, (96, 96)), regional(pipeline, regions):
-        request = Request("a photo of a person, in a white studio", steps=10, images=2, batch=2)
-        images = np.stack([np.asarray(image, int) for image in generate(pipeline, request)])
+        picture = PictureSettings("a photo of a person, in a white studio", steps=10, images=2, batch=2)
+        images = np.stack([np.asarray(image, int) for image in generate(pipeline, picture)])
     red = images[..., 0] - images[..., 1]
     assert red[:, upper].mean() > 50 > 20 > np.abs(red[:, ~upper]).mean()
 
@@ -175,7 +175,7 @@ def test_words_change_a_photo_in_their_region_and_in_the_mask_only(base: Base) -
 
     def worn(colour: str) -> np.ndarray:
         words = f"a photo of a person wearing a {colour} long sleeve shirt, in a white studio"
-        asked = Request("a photo of a person wearing black trousers, in a white studio", steps=8)
+        asked = PictureSettings("a photo of a person wearing black trousers, in a white studio", steps=8)
         regions, how = Regions(photo.size, (words,), (upper,)), InpaintSettings(mask_feather=2)
         (image,) = inpaint(base, base.pipeline("inpaint"), asked, photo, mask, how, regions=regions)
         return np.asarray(image, int)

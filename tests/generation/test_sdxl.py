@@ -15,7 +15,7 @@ from PIL import Image
 from lapel.base.base import Base
 from lapel.base.load import load_base
 from lapel.base.settings import BaseSettings
-from lapel.generation import Request, generate
+from lapel.generation import PictureSettings, generate
 from lapel.generation.control import Control, ControlSettings, guided, read_controls
 from lapel.generation.denoise import encode_prompts
 from lapel.generation.inpaint import InpaintSettings, inpaint
@@ -77,8 +77,8 @@ def shown(network: Path, base: Base, weight: float = 1.0, guess_mode: bool = Fal
     return read_controls(ControlSettings([str(network)], [network / "map.png"], [weight], guess_mode=guess_mode), base)
 
 
-def asked(prompt: str = PLAIN, guidance: float = 5.0) -> Request:
-    return Request(prompt, "blurry", 3, guidance, SIDE, SIDE, [3])
+def asked(prompt: str = PLAIN, guidance: float = 5.0) -> PictureSettings:
+    return PictureSettings(prompt, "blurry", 3, guidance, SIDE, SIDE, [3])
 
 
 def draw(base: Base, controls: Sequence[Control], guidance: float = 5.0) -> np.ndarray:
@@ -88,7 +88,7 @@ def draw(base: Base, controls: Sequence[Control], guidance: float = 5.0) -> np.n
 
 
 def change(base: Base, controls: Sequence[Control] = (), seeds: Sequence[int] = (3,)) -> list[np.ndarray]:
-    request = Request(PLAIN, "blurry", 2, seeds=[*seeds], batch=len(seeds))
+    request = PictureSettings(PLAIN, "blurry", 2, seeds=[*seeds], batch=len(seeds))
     images = inpaint(base, base.pipeline("inpaint"), request, *photo_and_mask(), HOW, controls=controls)
     return [np.asarray(image, int) for image in images]
 

@@ -21,7 +21,7 @@ from lapel.base.base import Base
 from lapel.base.load import load_base
 from lapel.base.settings import BaseSettings
 from lapel.errors import UserError
-from lapel.generation import Request, generate
+from lapel.generation import PictureSettings, generate
 from lapel.generation.control import Control, guided, load_controlnet
 from lapel.generation.inpaint import InpaintSettings, inpaint
 from lapel.training.pretraining.control import make_control
@@ -69,10 +69,10 @@ def by_diffusers(base: Base, adapters: list[Any], maps: list[Image.Image], side:
 
 
 def by_lapel(base: Base, controls: list[Control], side: int = 96) -> list[Image.Image]:
-    request = Request(prompt=PROMPT, steps=4, seeds=[0], guidance=5.0, width=side, height=side)
+    picture = PictureSettings(prompt=PROMPT, steps=4, seeds=[0], guidance=5.0, width=side, height=side)
     pipeline = base.pipeline()
     with guided(pipeline, controls, (side, side)):
-        return generate(pipeline, request)
+        return generate(pipeline, picture)
 
 
 def apart(one: list[Image.Image], other: list[Image.Image]) -> int:
@@ -127,10 +127,10 @@ def test_guess_mode_leaves_the_negative_prompt_alone(base: Base) -> None:
 def test_it_guides_inpainting_at_sizes_that_are_no_multiple(base: Base) -> None:
     photo, mask = noise_map(6).resize((120, 150)), Image.new("L", (120, 150))
     mask.paste(255, (30, 40, 90, 110))
-    request, pipeline = Request(prompt=PROMPT, steps=2, width=72, height=88), base.pipeline("inpaint")
+    picture, pipeline = PictureSettings(prompt=PROMPT, steps=2, width=72, height=88), base.pipeline("inpaint")
     how = InpaintSettings(mask_feather=0)
-    (plain,) = inpaint(base, pipeline, request, photo, mask, how)
-    (ours,) = inpaint(base, pipeline, request, photo, mask, how, controls=[Control(adapter(7), noise_map(7))])
+    (plain,) = inpaint(base, pipeline, picture, photo, mask, how)
+    (ours,) = inpaint(base, pipeline, picture, photo, mask, how, controls=[Control(adapter(7), noise_map(7))])
     inside = np.asarray(mask) > 0
     assert (np.asarray(ours)[~inside] == np.asarray(photo)[~inside]).all()
     assert (np.asarray(ours)[inside] != np.asarray(plain)[inside]).any()

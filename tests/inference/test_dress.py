@@ -13,7 +13,7 @@ from PIL import Image
 
 from lapel.base.settings import BaseSettings
 from lapel.errors import UserError
-from lapel.generation import Outfit, Request, WearSettings
+from lapel.generation import Outfit, PictureSettings, WearSettings
 from lapel.generation.keep import place, where_worn
 from lapel.generation.people import PeopleSettings
 from lapel.photos.people.library import library_pose
@@ -139,7 +139,7 @@ def test_captions_of_what_was_found_are_said() -> None:
 
     def prompts(prompt: str, captions: list[str], card: dict[str, str]) -> list[str]:
         outfit = Outfit(WearSettings(base="tiny"), (Path("a"),), (card,), (), BaseSettings())  # type: ignore[arg-type]
-        said: list[str] = program.prompts_of(outfit, PeopleSettings(), Request(prompt), captions, "a tee")
+        said: list[str] = program.prompts_of(outfit, PeopleSettings(), PictureSettings(prompt), captions, "a tee")
         return said
 
     assert prompts("", [], {}) == ["a photo of a person wearing a tee"]

@@ -18,7 +18,7 @@ from lapel.base.image_tower import load_tower
 from lapel.base.load import load_base
 from lapel.base.settings import BaseSettings
 from lapel.fidelity import colour_difference, dominant_colours, garment_region
-from lapel.generation import Request, generate_together
+from lapel.generation import PictureSettings, generate_together
 from lapel.generation.shown import see_photos
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,8 +39,8 @@ def test_a_person_wears_what_the_photo_shows_and_not_what_another_shows() -> Non
     wear_encoder(pipeline, read_encoder(Path("tiny")), 1.0)
     shown = [see_photos(tower, [photo], True) for photo in PHOTOS]
     prompt = "a photo of a person wearing a t-shirt, in a white studio"
-    request = Request(prompt=prompt, steps=12, seeds=[0, 1], batch=4)
-    drawn = generate_together(pipeline, [request] * 2, photos=shown)
+    picture = PictureSettings(prompt=prompt, steps=12, seeds=[0, 1], batch=4)
+    drawn = generate_together(pipeline, [picture] * 2, photos=shown)
     photos = [np.asarray(Image.open(photo).convert("RGB").resize((96, 96))) for photo in PHOTOS]
     true = [dominant_colours([photo], [garment_region(photo, "t-shirt", "front")]) for photo in photos]
     for number, images in enumerate(drawn):

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from PIL import Image, ImageDraw
 
-from lapel.generation import Request, save_image
+from lapel.generation import PictureSettings, save_image
 from lapel.photos import GarmentFolder
 from lapel.photos.checks import Finding
 from lapel.report import keep_photos, write_card
@@ -90,7 +90,7 @@ def write_run(folder: Path, text: str = "", finished: bool = True) -> Path:
         for number, prompt in enumerate((f"sks t-shirt {text}", "sks t-shirt, at the beach")):
             path = folder / "samples" / "images" / f"step-{step:06d}-{number}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
-            save_image(path, drawing(number, (96, 96))[0], Request(prompt=prompt), number)
+            save_image(path, drawing(number, (96, 96))[0], PictureSettings(prompt=prompt), number)
     keep_photos(folder, garment(text))
     if finished:
         (folder / "red-tee.safetensors").write_bytes(bytes(2_000_000))

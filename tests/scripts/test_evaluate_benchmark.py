@@ -21,7 +21,7 @@ from lapel.base.settings import BaseSettings
 from lapel.errors import UserError
 from lapel.fidelity import ImageTower
 from lapel.fidelity.likeness import difference_outside
-from lapel.generation import Request
+from lapel.generation import PictureSettings
 from lapel.photos import PhotoSettings
 from lapel.photos.folder import list_garment
 from lapel.wardrobe import KINDS, photograph, sample_garment, sample_shot, split_of
@@ -164,8 +164,8 @@ def test_a_swap_is_the_same_person_and_painting_leaves_everything_else_as_it_was
     assert untouched["before_ssim"] < 0.9
     assert untouched["before_colour"] > 5
     base = load_base(BaseSettings(base="tiny", precision="fp32"))
-    request = Request("a photo of a person wearing a dress, in a park", steps=2)
-    painted = np.asarray(paint(base, base.pipeline(), swaps[0], request, None)[0])
+    picture = PictureSettings("a photo of a person wearing a dress, in a park", steps=2)
+    painted = np.asarray(paint(base, base.pipeline(), swaps[0], picture, None)[0])
     assert difference_outside(painted, swaps[0].before, swaps[0].mask) == 0
     assert np.abs(painted.astype(int) - swaps[0].before)[swaps[0].inside].mean() > 5
 

@@ -1,4 +1,4 @@
-"""Requests, schedulers by their names, and the text that images carry."""
+"""How pictures are drawn, schedulers by their names, and the text that images carry."""
 
 from __future__ import annotations
 
@@ -8,12 +8,20 @@ import pytest
 from PIL import Image
 
 from lapel.errors import UserError
-from lapel.generation import SCHEDULERS, Provenance, Request, WornAdapter, parameters_text, save_image, scheduler_name
+from lapel.generation import (
+    SCHEDULERS,
+    PictureSettings,
+    Provenance,
+    WornAdapter,
+    parameters_text,
+    save_image,
+    scheduler_name,
+)
 
 
 def test_every_finding_is_reported_at_once() -> None:
     with pytest.raises(UserError) as caught:
-        Request(prompt="x", steps=0, width=100, images=0, seeds=[-1], scheduler="Eulr")
+        PictureSettings(prompt="x", steps=0, width=100, images=0, seeds=[-1], scheduler="Eulr")
     text = str(caught.value)
     assert len(caught.value.lines) == 5
     assert all(word in text for word in ("steps", "width", "images", "seed", "'Euler'"))
@@ -22,22 +30,22 @@ def test_every_finding_is_reported_at_once() -> None:
 def test_prompt_editing_is_refused_rather_than_read_as_something_else() -> None:
     for prompt in ("a [cat:dog:0.5]", "[cat|dog]"):
         with pytest.raises(UserError, match="prompt editing"):
-            Request(prompt="x", negative_prompt=prompt)
-    assert Request(prompt=r"a [cat], \[cat|dog\]").prompt
+            PictureSettings(prompt="x", negative_prompt=prompt)
+    assert PictureSettings(prompt=r"a [cat], \[cat|dog\]").prompt
 
 
 def test_seeds_count_on() -> None:
-    assert Request(seeds=[5], images=3).image_seeds() == [5, 6, 7]
-    assert Request(seeds=[9, 2], images=4).image_seeds() == [9, 2, 3, 4]
-    assert Request(seeds=[9, 2]).image_seeds() == [9, 2]
+    assert PictureSettings(seeds=[5], images=3).image_seeds() == [5, 6, 7]
+    assert PictureSettings(seeds=[9, 2], images=4).image_seeds() == [9, 2, 3, 4]
+    assert PictureSettings(seeds=[9, 2]).image_seeds() == [9, 2]
     with pytest.raises(UserError, match="3 seeds for 2 images"):
-        Request(seeds=[1, 2, 3], images=2)
+        PictureSettings(seeds=[1, 2, 3], images=2)
 
 
 @pytest.mark.parametrize("spelling", ["DPM++ 2M Karras", "dpm++ 2m karras", "DPM++_2M_Karras", " dpm++-2m  karras "])
 def test_scheduler_names_are_forgiving(spelling: str) -> None:
     assert scheduler_name(spelling) == "DPM++ 2M Karras"
-    assert Request(scheduler=spelling).scheduler == "DPM++ 2M Karras"
+    assert PictureSettings(scheduler=spelling).scheduler == "DPM++ 2M Karras"
 
 
 def test_unknown_scheduler_names_the_nearest() -> None:
@@ -63,12 +71,12 @@ def test_every_scheduler_builds_and_keeps_the_prediction_type() -> None:
 
 
 def test_parameters_are_what_webui_writes() -> None:
-    request = Request(
+    picture = PictureSettings(
         prompt="a photo of sks t-shirt", negative_prompt="blurry", steps=20, guidance=7.0, scheduler="euler a"
     )
     worn = (WornAdapter("tee", 0.8, "0123456789abcdef"), WornAdapter("hat", 1.0))
     provenance = Provenance("v1-5", "6ce0161689b3853a", worn)
-    assert parameters_text(request, 42, (512, 768), provenance) == (
+    assert parameters_text(picture, 42, (512, 768), provenance) == (
         "a photo of sks t-shirt <lora:tee:0.8> <lora:hat:1>\n"
         "Negative prompt: blurry\n"
         "Steps: 20, Sampler: Euler a, CFG scale: 7, Seed: 42, Size: 512x768, Model hash: 6ce0161689, Model: v1-5, "
@@ -78,10 +86,10 @@ def test_parameters_are_what_webui_writes() -> None:
 
 def test_saved_image_carries_its_settings(tmp_path: Path) -> None:
     image = Image.new("RGB", (24, 16), (200, 30, 40))
-    request = Request(prompt="ein Foto, weiß: ☂", scheduler="DPM++ 2M Karras")
-    save_image(tmp_path / "new" / "one.png", image, request, seed=7)
+    picture = PictureSettings(prompt="ein Foto, weiß: ☂", scheduler="DPM++ 2M Karras")
+    save_image(tmp_path / "new" / "one.png", image, picture, seed=7)
     with Image.open(tmp_path / "new" / "one.png") as read:
         assert read.convert("RGB").tobytes() == image.tobytes()
-        assert read.text["parameters"] == parameters_text(request, 7, (24, 16))
+        assert read.text["parameters"] == parameters_text(picture, 7, (24, 16))
         assert "Sampler: DPM++ 2M, Schedule type: Karras" in read.text["parameters"]
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["one.png"]

@@ -10,7 +10,7 @@ from lapel.generation.schedulers import scheduler_name
 
 
 @dataclass
-class Request:
+class PictureSettings:
     """One prompt, and how its images are drawn."""
 
     prompt: str = ""
