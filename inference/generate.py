@@ -11,40 +11,32 @@ import sys
 
 from lapel.errors import run_program
 from lapel.files import require_writable
-from lapel.generation import PictureSettings, WearSettings, generate, put_on, read_outfit, save_images
-from lapel.generation.control import ControlSettings, guided, made_of, read_controls
+from lapel.generation import PictureSettings, WearSettings
+from lapel.generation.carry_out import carry_out, settle
+from lapel.generation.control import ControlSettings
 from lapel.generation.like import like
-from lapel.generation.parsed import write_parsed
 from lapel.generation.progress import time_left
-from lapel.generation.regions import RegionSettings, read_regions, regional
+from lapel.generation.regions import RegionSettings
+from lapel.generation.request import Request
+from lapel.generation.save import save
 from lapel.quiet import quiet
 from lapel.settings import read_settings
 
+KINDS = (WearSettings, ControlSettings, RegionSettings, PictureSettings)
+
 
 def main() -> None:
-    """Read cards, load the base, wear the adapters, draw and save."""
-    kinds = (WearSettings, ControlSettings, RegionSettings, PictureSettings)
-    settings, control, region, request = read_settings(__doc__ or "", *kinds, argv=like(sys.argv[1:]))
-    outfit = read_outfit(settings)
-    request.prompt = outfit.named(request.prompt)
-    control.require_parsed()
-    region.require_encoder(settings.encoder)
-    require_writable(settings.output_dir)
+    """Read what is asked for, draw it, and save."""
+    wearing, control, region, picture = read_settings(__doc__ or "", *KINDS, argv=like(sys.argv[1:], *KINDS))
+    request = Request(wearing, picture, control, region)
+    settle(request)
+    require_writable(wearing.output_dir)
 
     quiet()
-    import torch
+    from lapel.fidelity.studio import open_studio
 
-    from lapel.base.load import load_base
-
-    base = load_base(outfit.base, "cuda" if torch.cuda.is_available() else "cpu")
-    pipeline, photos = put_on(outfit, base, "text2img", request.prompt)
-    size = (request.width or base.resolution, request.height or base.resolution)
-    controls = read_controls(control, base, size)
-    regions = outfit.named_regions(read_regions(region, size, made_of(controls)))
-    with guided(pipeline, controls, size), regional(pipeline, regions):
-        images = generate(pipeline, request, time_left(), photos)
-    paths = save_images(images, request, settings.output_dir, outfit.provenance(base, region.told()))
-    for path in [*paths, *write_parsed(made_of(controls), settings.output_dir)]:
+    outcome = carry_out(request, open_studio(), time_left())
+    for path in save([outcome], wearing.output_dir):
         print(path)
 
 

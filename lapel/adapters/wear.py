@@ -20,7 +20,7 @@ from lapel.base.families import family_of
 from lapel.errors import UserError
 
 
-def wear(pipeline: Any, adapters: Sequence[tuple[Path, float]]) -> None:
+def wear(pipeline: Any, adapters: Sequence[tuple[Path, float]]) -> bool:
     """Load adapters of any layout and kind into a pipeline, and switch them all on.
 
     What diffusers reads exactly becomes layers of peft; everything else (whole changes, LoHa, LoKr, Tucker's form,
@@ -30,6 +30,9 @@ def wear(pipeline: Any, adapters: Sequence[tuple[Path, float]]) -> None:
         pipeline: a stock Stable Diffusion pipeline of any family.
         adapters: files and weights; 1 wears the adapter as it was trained, 0 not at all. Of a DoRA in diffusers'
             layout, peft weighs the direction only, never the magnitudes; its file in kohya's layout is weighed whole.
+
+    Returns:
+        whether all of it can be taken off again, because nothing was added to the weights themselves.
 
     Raises:
         UserError: a file that is missing, damaged, no adapter, or made for another base.
@@ -51,6 +54,7 @@ def wear(pipeline: Any, adapters: Sequence[tuple[Path, float]]) -> None:
         load_layers(pipeline, path, name)
     if peft_names:
         pipeline.set_adapters(peft_names, [weight for _, weight in learned])
+    return all(by_peft)
 
 
 def _read(pipeline: Any, path: Path, names: Names) -> Adapter:

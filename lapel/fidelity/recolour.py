@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +20,7 @@ from lapel.fidelity.colour import (
     to_lab,
     transport,
 )
-
-Colour = Literal["off", "auto", "strict"]
+from lapel.generation.retouching import Colour
 
 _REACH = 8.0
 """Steps of Lab over which a pixel's belonging to a dominant colour falls off, so that neighbours move together."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -11,10 +10,10 @@ import numpy.typing as npt
 
 from lapel.fidelity.colour import Floats, Pixels, delta_e, from_lab, to_lab
 from lapel.fidelity.lettering import TextReader, character_error_rate
+from lapel.generation.retouching import Print
 from lapel.photos.people.lay import Axis, axis_of, placed, similarity, worn_axis
 from lapel.photos.people.shape import Body, Shape
 
-Print = Literal["off", "auto", "always"]
 Bools = npt.NDArray[np.bool_]
 
 _UNREAD = 0.2

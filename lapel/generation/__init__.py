@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lapel.generation.denoise import GarmentPhotos, Progress, generate, generate_together
-from lapel.generation.images import Provenance, WornAdapter, parameters_text, save_image, save_images
+from lapel.generation.images import Provenance, WornAdapter, parameters_text, save_image
 from lapel.generation.outfit import Outfit, put_on, read_outfit
 from lapel.generation.picture import PictureSettings
 from lapel.generation.schedulers import SCHEDULERS, scheduler_name, scheduler_named
@@ -24,7 +24,6 @@ __all__ = [
     "put_on",
     "read_outfit",
     "save_image",
-    "save_images",
     "scheduler_name",
     "scheduler_named",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from lapel.errors import UserError
 from lapel.generation.guides import TINY_CONTROL, load_controlnet
 from lapel.generation.maps import MapSettings, control_map, source_findings
-from lapel.generation.parsed import Parsed, heard_looks, is_parsed, make_parsed, parsed_pose
+from lapel.generation.parsed import Parsed, changed_into, heard_looks, is_parsed, make_parsed, parsed_pose
 from lapel.generation.pose_models import find_pose
+from lapel.photos.people.pose import draw_pose
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -20,8 +21,19 @@ if TYPE_CHECKING:
 
     from lapel.base.base import Base
     from lapel.photos.people.looks import Looks
+    from lapel.photos.people.parsing import Classes
+    from lapel.photos.people.pose import Pose
 
-__all__ = ["TINY_CONTROL", "Control", "ControlSettings", "guided", "load_controlnet", "made_of", "read_controls"]
+__all__ = [
+    "TINY_CONTROL",
+    "Control",
+    "ControlSettings",
+    "control_by_pose",
+    "guided",
+    "load_controlnet",
+    "made_of",
+    "read_controls",
+]
 
 
 @dataclass
@@ -108,13 +120,18 @@ class Control:
 
 
 def read_controls(
-    settings: ControlSettings, base: Base, size: tuple[int, int] | None = None, looks: Looks | None = None
+    settings: ControlSettings,
+    base: Base,
+    size: tuple[int, int] | None = None,
+    looks: Looks | None = None,
+    load: Callable[[str, Base], Any] = load_controlnet,
 ) -> list[Control]:
     """Load the ControlNets, in the base's precision and place, and their maps.
 
     Args:
         size: of the picture that poses are drawn for (width, height); the base's own square unless given.
         looks: what the words of shape were understood as, where they were read already.
+        load: gives the ControlNet of a name.
 
     Raises:
         UserError: a ControlNet that cannot be loaded or is of another family, or a map that cannot be read.
@@ -133,9 +150,29 @@ def read_controls(
         parsed.shown() if parsed else control_map(source, settings, size, base.device)
         for source, parsed in zip(settings.control, made, strict=True)
     ]
-    networks = [load_controlnet(name, base) for name in settings.controlnet]
+    networks = [load(name, base) for name in settings.controlnet]
     each = zip(networks, maps, settings.control_weight, settings.control_start, settings.control_end, strict=True)
     return [Control(*one, settings.guess_mode, parsed) for one, parsed in zip(each, made, strict=True)]
+
+
+def control_by_pose(
+    network: Any,
+    pose: Pose,
+    made: Parsed | None = None,
+    before: Classes | None = None,
+    mask: Image.Image | None = None,
+) -> Control:
+    """What the ControlNet of a person's pose is shown: the skeleton, on a parsing map where one was made.
+
+    Args:
+        made: of that person in the garment.
+        before: the parsing map of a photo, which stays what it is beyond the mask (mode L).
+    """
+    if made is None:
+        return Control(network, draw_pose(pose))
+    if before is not None and mask is not None:
+        made = changed_into(before, made, mask)
+    return Control(network, made.shown(pose), made=made)
 
 
 def made_of(controls: Sequence[Control]) -> list[Parsed]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,10 +33,8 @@ class Provenance:
     model_hash: str = ""
     adapters: tuple[WornAdapter, ...] = ()
     clip_skip: int = 1
-    encoder: str = ""
-    """The garment encoder and what it was shown, in words."""
-    regions: str = ""
-    """Which words counted where."""
+    further: dict[str, str] = field(default_factory=dict)
+    """Further keys and their values."""
 
 
 def parameters_text(
@@ -61,8 +58,7 @@ def parameters_text(
         "Model hash": provenance.model_hash[:10],
         "Model": provenance.model,
         "Clip skip": str(provenance.clip_skip) if provenance.clip_skip > 1 else "",
-        "Garment encoder": provenance.encoder,
-        "Regions": provenance.regions,
+        **provenance.further,
         "Lora hashes": ", ".join(f"{worn.name}: {worn.hash[:12]}" for worn in provenance.adapters if worn.hash),
         "Version": "lapel",
     }
@@ -74,7 +70,7 @@ def parameters_text(
 
 
 def _quoted(value: str) -> str:
-    return json.dumps(value, ensure_ascii=False) if any(mark in value for mark in ",:\n") else value
+    return json.dumps(value, ensure_ascii=False) if any(mark in value for mark in ',:"\n') else value
 
 
 def save_image(
@@ -85,10 +81,19 @@ def save_image(
     Raises:
         OSError: the file cannot be written.
     """
+    write_image(path, image, parameters_text(picture, seed, image.size, provenance))
+
+
+def write_image(path: Path, image: Image.Image, parameters: str) -> None:
+    """Write `image` as a PNG that carries that text of its settings, whole or not at all.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
     from PIL.PngImagePlugin import PngInfo
 
     information = PngInfo()
-    information.add_text("parameters", parameters_text(picture, seed, image.size, provenance))
+    information.add_text("parameters", parameters)
     with written_whole(path) as unfinished:
         image.save(unfinished, format="PNG", pnginfo=information)
 
@@ -96,33 +101,3 @@ def save_image(
 def next_number(folder: Path) -> int:
     """The number of the next image in a folder whose images begin with four digits."""
     return 1 + max((int(path.stem[:4]) for path in folder.glob("[0-9][0-9][0-9][0-9]-*.png")), default=0)
-
-
-def save_images(
-    images: Sequence[Image.Image],
-    picture: PictureSettings,
-    folder: Path,
-    provenance: Provenance,
-    beside: Sequence[tuple[Image.Image, str]] = (),
-) -> list[Path]:
-    """Write each image under its number and seed, beside what is there already, and a contact sheet of these.
-
-    Args:
-        beside: further pictures with their names, shown before the images on the sheet.
-
-    Raises:
-        OSError: a file cannot be written.
-    """
-    from lapel.sheet import contact_sheet
-
-    seeds = picture.image_seeds()
-    first = next_number(folder)
-    paths = [folder / f"{first + number:04d}-{seed}.png" for number, seed in enumerate(seeds)]
-    for path, image, seed in zip(paths, images, seeds, strict=True):
-        save_image(path, image, picture, seed, provenance)
-    columns = [*(name for _, name in beside), *(f"seed {seed}" for seed in seeds)]
-    sheet = contact_sheet([[*(shown for shown, _ in beside), *images]], [picture.prompt], columns)
-    paths.append(folder / "sheet.png")
-    with written_whole(paths[-1]) as unfinished:
-        sheet.save(unfinished)
-    return paths

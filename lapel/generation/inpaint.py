@@ -152,8 +152,7 @@ def inpaint(
         raise UserError("the mask is empty: nothing would be drawn; make it larger, or raise --mask_grow")
     if int(picture.steps * settings.denoising) < 1:
         raise UserError(f"{picture.steps} steps at a strength of {settings.denoising:g} leave none; raise either")
-    around = box_around(alpha, settings.padding) if settings.only_masked else (0, 0, *photo.size)
-    patch = choose_patch(around, photo.size, base.resolution, base.multiple, (picture.width, picture.height))
+    patch = patch_of(base, picture, photo.size, alpha, settings)
     sized = dataclasses.replace(picture, width=patch.size[0], height=patch.size[1])
     upon = _upon(base, patch, photo if sketch is None else sketch, patch.cells(alpha, base.latent_stride), settings)
     cut = [dataclasses.replace(control, map=patch.cut_map(control.map, photo.size)) for control in controls]
@@ -161,6 +160,14 @@ def inpaint(
     with guided(pipeline, cut, patch.size), regional(pipeline, bound):
         drawn = generate(pipeline, sized, progress, photos, upon)
     return [patch.put_back(photo, image, alpha) for image in drawn]
+
+
+def patch_of(
+    base: Base, picture: PictureSettings, size: tuple[int, int], alpha: Alpha, settings: InpaintSettings
+) -> Patch:
+    """The part of a photo of that size (width, height) that is drawn, where `alpha` (h, w), not all 0, says."""
+    around = box_around(alpha, settings.padding) if settings.only_masked else (0, 0, *size)
+    return choose_patch(around, size, base.resolution, base.multiple, (picture.width, picture.height))
 
 
 def _upon(base: Base, patch: Patch, photo: Image.Image, cells: Any, settings: InpaintSettings) -> Upon:

@@ -14,7 +14,6 @@ from lapel.base.find import check_base
 from lapel.base.settings import BaseSettings
 from lapel.errors import UserError
 from lapel.files import sha256
-from lapel.generation.images import Provenance, WornAdapter
 from lapel.generation.wearing import WearSettings
 from lapel.photos.captions import class_word_told, filled
 from lapel.photos.vocabulary import ATTRIBUTES, attributes_of
@@ -52,10 +51,6 @@ class Outfit:
             raise UserError(f"{self.files[0]}: tells no trigger; write it into the prompt instead of {{garment}}")
         return filled(prompt, escaped(f"{self.cards[0]['trigger']} {self.class_word}".strip()))
 
-    def showing(self, photos: list[Path]) -> Outfit:
-        """The outfit whose encoder is shown these photos of the garment."""
-        return dataclasses.replace(self, settings=dataclasses.replace(self.settings, garment_photo=photos))
-
     def named_regions(self, regions: Regions) -> Regions:
         """The regions, in whose words `{garment}` becomes what it does in the prompt."""
         return dataclasses.replace(regions, words=tuple(map(self.named, regions.words)))
@@ -78,24 +73,12 @@ class Outfit:
         known = {name: value for name, value in pairs if isinstance(value, str) and value in ATTRIBUTES.get(name, ())}
         return {**known, **attributes_of(words)}
 
-    def provenance(self, base: Base, regions: str = "") -> Provenance:
-        """What an image is drawn with, as its settings tell it; `regions` as `RegionSettings.told` has it."""
-        trios = zip(self.settings.adapter, self.weights, self.cards, strict=False)  # an encoder's card comes last
-        worn = [WornAdapter(card.get("name", path.stem), weight, card.get("hash", "")) for path, weight, card in trios]
-        return Provenance(base.name, base.hash, tuple(worn), base.clip_skip, self._shown(), regions)
-
-    def _shown(self) -> str:
-        if not self.settings.encoder:
-            return ""
-        photos = " and ".join(photo.name for photo in self.settings.garment_photo)
-        return f"{self.settings.encoder.stem} {self.settings.encoder_weight:g} of {photos}"
-
 
 def read_outfit(settings: WearSettings, photos_follow: bool = False) -> Outfit:
     """Read the cards of what the settings name, before anything heavy is imported.
 
     Args:
-        photos_follow: what the encoder is shown is found later, and given by `Outfit.showing`.
+        photos_follow: what the encoder is shown is found later.
 
     Raises:
         UserError: a file that is missing or no adapter, an encoder without photos, or a base that nothing names or that
@@ -123,8 +106,9 @@ def read_outfit(settings: WearSettings, photos_follow: bool = False) -> Outfit:
     return Outfit(settings, tuple(files), tuple(cards), tuple(weights), base)
 
 
-def put_on(outfit: Outfit, base: Base, kind: PipelineKind, prompt: str) -> tuple[Any, GarmentPhotos | None]:
-    """diffusers' pipeline of the base that wears the outfit, and what its garment encoder sees in the photos.
+def put_on(outfit: Outfit, base: Base, kind: PipelineKind, prompt: str) -> tuple[Any, GarmentPhotos | None, bool]:
+    """diffusers' pipeline of the base that wears the outfit, what its garment encoder sees in the photos, and whether
+    all of it comes off the base again.
 
     Args:
         prompt: may name what the garment is, which helps to find it in the photos.
@@ -136,8 +120,8 @@ def put_on(outfit: Outfit, base: Base, kind: PipelineKind, prompt: str) -> tuple
 
     check_fit(outfit, base)
     pipeline = base.pipeline(kind)
-    wear(pipeline, list(zip(outfit.settings.adapter, outfit.weights, strict=True)))
-    return pipeline, _show(outfit.settings, prompt, pipeline, base) if outfit.settings.encoder else None
+    comes_off = wear(pipeline, list(zip(outfit.settings.adapter, outfit.weights, strict=True)))
+    return pipeline, _show(outfit.settings, prompt, pipeline, base) if outfit.settings.encoder else None, comes_off
 
 
 def _show(settings: WearSettings, prompt: str, pipeline: Any, base: Base) -> GarmentPhotos:

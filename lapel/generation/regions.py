@@ -85,11 +85,6 @@ class RegionSettings:
                 f"--encoder_region {self.encoder_region}: no encoder is worn; give --encoder, or leave it out"
             )
 
-    def told(self) -> str:
-        """For an image's settings."""
-        photos = [f"{self.encoder_region}: the encoder's photos"] if self.encoder_region else []
-        return "; ".join([*self.region, *photos])
-
 
 @dataclass(frozen=True)
 class Regions:

@@ -5,18 +5,22 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lapel.errors import UserError
 from lapel.files import written_whole
+from lapel.photos.captions import class_word_of, class_word_told
 from lapel.photos.catalogue import Catalogue, CatalogueSettings, list_catalogue
 from lapel.wardrobe import SCENE_WORDS
 
 if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
+
+    from lapel.generation.outfit import Outfit
+    from lapel.generation.request import Request
 
 AT_ONCE = 64
 """Photos embedded at a time."""
@@ -180,3 +184,20 @@ def write_found(found: Sequence[Found], folder: Path) -> list[Path]:
             with written_whole(paths[-1]) as unfinished:
                 whole.save(unfinished, format="PNG")
     return paths
+
+
+def dressed_in(found: Sequence[Found], request: Request, outfit: Outfit) -> tuple[Request, list[str]]:
+    """The request of somebody who wears what was found, and what the prompt must say of it.
+
+    An encoder is shown its photos, which are written beside the images; what none is shown, captions tell.
+    """
+    assert request.dress is not None
+    paths = write_found(found, request.wear.output_dir)
+    wear, dress = request.wear, request.dress
+    if wear.encoder:
+        wear = replace(wear, garment_photo=[*wear.garment_photo, *paths])
+    told = class_word_told(dress.garment_words, outfit.class_word) or class_word_of(request.picture.prompt)
+    if not told and (word := class_word_of(found[0].class_word)):
+        dress = replace(dress, garment_words=", ".join(filter(None, (word, dress.garment_words))))
+    captions = [] if wear.encoder else [garment.words for garment in found]
+    return replace(request, wear=wear, dress=dress), captions

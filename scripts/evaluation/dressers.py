@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from lapel.generation import GarmentPhotos
+    from lapel.generation.control import Control
     from lapel.generation.patch import Alpha
     from lapel.wardrobe import Garment
 
@@ -196,7 +197,6 @@ class Dresser:
     ) -> tuple[Image.Image, Any]:
         from PIL import Image
 
-        from lapel.generation.control import Control
         from lapel.generation.inpaint import InpaintSettings, inpaint
         from lapel.wardrobe import phrase
 
@@ -207,7 +207,7 @@ class Dresser:
             prompt=prompt, steps=self.settings.steps, guidance=self.settings.guidance, seeds=[number]
         )
         change = self.changes[method.parsed][number]
-        controls = [Control(network, self._map(number, method.shown))] if network is not None else []
+        controls = [self._control(number, method.shown, network)] if network is not None else []
         photo = Image.fromarray(one.before.image)
         alpha = how.alpha(change.mask, change.kept)
         sketch = self._sketch(number, method, alpha) if method.sketched else None
@@ -222,17 +222,17 @@ class Dresser:
         one = self.subjects[number]
         return sketch_change(wearer_of(one, method.parsed), alpha, worn(one.garment), (one.flat, flat_mask(one)))
 
-    def _map(self, number: int, shown: Shown) -> Image.Image:
-        """The map of a subject, as `try_on.py` makes it."""
-        from lapel.generation.parsed import changed_into, make_parsed
+    def _control(self, number: int, shown: Shown, network: Any) -> Control:
+        """What a subject's ControlNet is shown, as `try_on.py` shows it."""
+        from lapel.generation.control import control_by_pose
+        from lapel.generation.parsed import make_parsed
         from lapel.photos.people.looks import Looks
-        from lapel.photos.people.pose import draw_pose
 
         one = self.subjects[number]
         if shown == "skeleton":
-            return draw_pose(one.pose)
+            return control_by_pose(network, one.pose)
         made = make_parsed(Path("person.json"), one.pose, Looks.of(worn(one.garment)))
-        return changed_into(one.before.parsing, made, self.changes[True][number].mask).shown(one.pose)
+        return control_by_pose(network, one.pose, made, one.before.parsing, self.changes[True][number].mask)
 
 
 def _seen(file: Any, base: Any, one: Subject) -> GarmentPhotos:

@@ -93,7 +93,8 @@ def write_photos(subjects: Sequence[Subject], folder: Path) -> dict[Garment, Pat
 
 def put_on(dresser: Dresser, images: Sequence[Image.Image], photos: dict[Garment, Path]) -> list[Image.Image]:
     """The images with their prints, as `try_on.py --print auto` puts them on."""
-    from lapel.fidelity.retouch import Retouch, RetouchSettings
+    from lapel.fidelity.retouch import Retouch
+    from lapel.generation.retouching import RetouchSettings
 
     made = []
     for one, image, change in zip(dresser.subjects, images, dresser.changes[True], strict=True):

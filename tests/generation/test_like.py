@@ -19,13 +19,16 @@ from lapel.generation import (
     parameters_text,
     save_image,
 )
+from lapel.generation.control import ControlSettings
 from lapel.generation.like import like, parameter_flags
+from lapel.generation.regions import RegionSettings
 from lapel.settings import read_settings
 
 TEXT = st.text(st.characters(exclude_categories=["C", "Z"], exclude_characters="<>[") | st.just(" "), min_size=1).map(
     lambda text: " ".join(text.split()) or "x"
 )
-WORN = Provenance("tiny", "ab12" * 16, (WornAdapter("tee", 0.8, "12" * 32),), 2, "encoder 1 of a.jpg, b.jpg")
+KINDS = (WearSettings, ControlSettings, RegionSettings, PictureSettings)
+WORN = Provenance("tiny", "ab12" * 16, (WornAdapter("tee", 0.8, "12" * 32),), 2)
 
 
 @settings(max_examples=100, deadline=None)
@@ -34,7 +37,7 @@ def test_pictures_come_back(prompt: str, negative: str, steps: int, seed: int, s
     picture = PictureSettings(
         prompt=prompt, negative_prompt=negative, steps=steps, guidance=5.5, seeds=[seed], scheduler=scheduler
     )
-    flags = parameter_flags(parameters_text(picture, seed, (96, 128), WORN), Path("x.png"))
+    flags, _ = parameter_flags(parameters_text(picture, seed, (96, 128), WORN), Path("x.png"))
     wearing, again = read_settings(
         "", WearSettings, PictureSettings, argv=[f"--{flag}={text}" for flag, text in flags.items()]
     )
@@ -46,7 +49,7 @@ def test_pictures_come_back(prompt: str, negative: str, steps: int, seed: int, s
 def test_weights_come_back_as_they_were_written() -> None:
     prompt = r"a (red:1.3) [plain] t-shirt \(v2\), ((worn)), dots: many"
     picture = PictureSettings(prompt=prompt, negative_prompt="(blurry:1.4)")
-    flags = parameter_flags(parameters_text(picture, 0, (96, 96), WORN), Path("x.png"))
+    flags, _ = parameter_flags(parameters_text(picture, 0, (96, 96), WORN), Path("x.png"))
     assert (flags["prompt"], flags["negative_prompt"]) == (prompt, "(blurry:1.4)")
 
 
@@ -56,7 +59,8 @@ def test_an_image_of_webui_and_what_the_command_line_says_beside_it(tmp_path: Pa
         "Steps: 25, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: 11, Size: 512x768, Model hash: abc, "
         'Model: v1-5, Lora hashes: "tee: 12", Version: v1.10.1'
     )
-    flags = parameter_flags(text, Path("x.png"))
+    flags, lost = parameter_flags(text, Path("x.png"))
+    assert lost == ["<lora:tee:0.8>"]
     assert flags == {
         "prompt": "a photo of ohwx t-shirt,\nat the beach",
         "negative_prompt": "blurry, dark",
@@ -69,10 +73,10 @@ def test_an_image_of_webui_and_what_the_command_line_says_beside_it(tmp_path: Pa
     }
     path = tmp_path / "image.png"
     save_image(path, Image.new("RGB", (64, 64)), PictureSettings(prompt="a tee", seeds=[3]), 3, WORN)
-    argv = like(["--seeds", "5", "--like", str(path), "--adapter", "a.safetensors"])
+    argv = like(["--seeds", "5", "--like", str(path), "--adapter", "a.safetensors"], *KINDS)
     assert argv[-4:] == ["--seeds", "5", "--adapter", "a.safetensors"]
     assert "--prompt=a tee" in argv and not any(word.startswith(("--base", "--seeds=")) for word in argv)
-    assert like(["--like=" + str(path)])[0] == "--prompt=a tee"
+    assert like(["--like=" + str(path)], *KINDS)[0] == "--prompt=a tee"
     assert like(["--prompt", "x"]) == ["--prompt", "x"]
 
 

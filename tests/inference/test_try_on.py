@@ -57,7 +57,7 @@ def test_a_hoodie_takes_the_t_shirts_place_and_nothing_else(person: Path, tmp_pa
             pixels = np.asarray(image)
             told = image.info["parameters"]
         assert told.startswith("a photo of a person wearing a hoodie\n")
-        assert "upper=a photo of a person wearing a hoodie; upper: the encoder's photos" in told
+        assert "region: upper=a photo of a person wearing a hoodie, " in told and "encoder_region: upper, " in told
         assert (pixels[untouched] == photo[untouched]).all()
         assert (pixels[parsing == PARSING["hair"]] == photo[parsing == PARSING["hair"]]).all()
         assert (pixels[parsing == PARSING["upper"]] != photo[parsing == PARSING["upper"]]).any()
