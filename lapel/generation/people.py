@@ -13,7 +13,7 @@ from lapel.wardrobe import with_article
 
 @dataclass
 class PeopleSettings:
-    """People, places and poses; of each list every word is combined with every word of the others."""
+    """People, places, framings and poses; of each list every word is combined with every word of the others."""
 
     gender: list[str] = field(default_factory=lambda: ["person"])
     """Such as `woman`, `man` or `person`."""
@@ -32,6 +32,9 @@ class PeopleSettings:
 
     scene: list[str] = field(default_factory=list)
     """Such as `at the beach` or `in a white studio`."""
+
+    framing: list[str] = field(default_factory=list)
+    """How much of the person is seen, such as `full body`, `half body` or `close-up`."""
 
     pose: list[Path] = field(default_factory=list)
     """OpenPose's .json files or skeletons in its colours, poses of the library such as `pose:standing@half`, or those
@@ -56,10 +59,9 @@ class PeopleSettings:
             yield with_article(who) + (f" with {having}" if having else "")
 
     def prompts(self, garment: str) -> list[str]:
-        """A prompt for each person in each place, wearing what goes by that name."""
-        places = self.scene or [""]
+        """A prompt for each person in each place and framing, wearing what goes by that name."""
+        lists = ([*self.looks()], self.scene or [""], self.framing or [""])
         return [
-            f"a photo of {look} wearing {garment}" + (f", {place}" if place else "")
-            for look in self.looks()
-            for place in places
+            f"{with_article(f'{framing} photo'.strip())} of {look} wearing {garment}" + (f", {place}" if place else "")
+            for look, place, framing in itertools.product(*lists)
         ]

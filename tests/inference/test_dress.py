@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -14,8 +13,11 @@ from PIL import Image
 from lapel.base.settings import BaseSettings
 from lapel.errors import UserError
 from lapel.generation import Outfit, PictureSettings, WearSettings
+from lapel.generation.dress import DressSettings
 from lapel.generation.keep import place, where_worn
+from lapel.generation.look_book import prompts_of
 from lapel.generation.people import PeopleSettings
+from lapel.generation.request import Request
 from lapel.photos.people.library import library_pose
 from lapel.photos.people.parsing import read_parsing
 from lapel.photos.people.shape import area, body_of, shape_of
@@ -38,6 +40,11 @@ def test_people_and_places_are_combined() -> None:
         "a photo of an elderly woman with dark skin and long red hair wearing a {garment}, in a park",
         "a photo of an elderly man with dark skin and long red hair wearing a {garment}, at the beach",
         "a photo of an elderly man with dark skin and long red hair wearing a {garment}, in a park",
+    ]
+    framed = PeopleSettings(scene=["at sea"], framing=["full body", "close-up", "upper body"])
+    assert framed.prompts("a tee") == [
+        f"{framing} photo of a person wearing a tee, at sea"
+        for framing in ("a full body", "a close-up", "an upper body")
     ]
     assert PeopleSettings().prompts("a tee") == ["a photo of a person wearing a tee"]
 
@@ -101,7 +108,7 @@ def test_words_of_shape_make_a_map_that_is_given_back(tmp_path: Path) -> None:
     assert 'lower: skirt, mini; "shrot" as mini' in done.stderr
     with Image.open(tmp_path / "made/0001-3.png") as image:
         prompt = image.info["parameters"].splitlines()[0]
-        assert "Regions: lower=a yellow skirt," in image.info["parameters"]
+        assert "region: lower=a yellow skirt," in image.info["parameters"]
         first = np.asarray(image)
     assert prompt == "a photo of a person wearing a red plaid long sleeve shirt and a skirt, in a park"
     parsing = tmp_path / "made/parsing-t-pose-half.png"
@@ -131,16 +138,10 @@ def test_the_nearest_garment_of_a_catalogue_is_worn(tmp_path: Path) -> None:
 
 
 def test_captions_of_what_was_found_are_said() -> None:
-    spec = importlib.util.spec_from_file_location("dress_program", ROOT / "inference" / "dress.py")
-    assert spec and spec.loader
-    program = importlib.util.module_from_spec(spec)
-    sys.modules["dress_program"] = program  # where dataclasses look for their types
-    spec.loader.exec_module(program)
-
     def prompts(prompt: str, captions: list[str], card: dict[str, str]) -> list[str]:
-        outfit = Outfit(WearSettings(base="tiny"), (Path("a"),), (card,), (), BaseSettings())  # type: ignore[arg-type]
-        said: list[str] = program.prompts_of(outfit, PeopleSettings(), PictureSettings(prompt), captions, "a tee")
-        return said
+        outfit = Outfit(WearSettings(base="tiny"), (Path("a"),), (card,), (), BaseSettings())
+        request = Request(outfit.settings, PictureSettings(prompt), dress=DressSettings())
+        return prompts_of(outfit, PeopleSettings(), request, captions, "a tee")
 
     assert prompts("", [], {}) == ["a photo of a person wearing a tee"]
     assert prompts("", ["a red kilt", "a sash"], {}) == ["a photo of a person wearing a red kilt and a sash"]
