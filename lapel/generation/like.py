@@ -34,14 +34,11 @@ _FLAGS = {
 _MASKED_CONTENT = {"original": "original", "fill": "fill", "latent noise": "noise", "latent nothing": "nothing"}
 
 _OF_BASE = ("base", "revision", "variant", "vae", "prediction_type", "zero_terminal_snr")
-_OF_CONTROL = ("controlnet", "control", "control_weight", "control_start", "control_end")
-_WITH = {
-    "adapter": ("weight", *_OF_BASE),
-    "encoder": ("image_tower", *_OF_BASE),
-    "base": _OF_BASE,
-    **dict.fromkeys(_OF_CONTROL[:2], _OF_CONTROL),
-}
-"""Flags that mean nothing without another, or another's; whoever says that one, or where it is lost, says them anew."""
+_WITH = {"adapter": ("weight", *_OF_BASE), "encoder": ("image_tower", *_OF_BASE), "base": _OF_BASE}
+"""Flags that go with another: whoever names that anew, or where its file is lost, says them anew."""
+
+_CONTROL = ("controlnet", "control", "control_weight", "control_start", "control_end")
+"""Of as many each, so that they are lost together."""
 
 Flags = dict[str, str | list[str]]
 
@@ -69,15 +66,13 @@ def like(argv: list[str], *kinds: type) -> list[str]:
     said = {word.split("=")[0].removeprefix("--") for word in rest if word.startswith("--")}
     flags, lost = image_flags(Path(path))
     known = {field.name: str(field.type) for kind in kinds for field in dataclasses.fields(kind)}
-    for flag in [*flags]:
-        if flag in said:
-            _forget(flag, flags)
+    for flag in said:
+        _forget(flag, flags)
     for flag, value in [*flags.items()]:
         if flag in flags and (why := _lost(flag, value, known)):
             lost.append(why)
-            _forget(flag, flags)
-    for flag in said & _WITH.keys():
-        _forget(flag, flags)
+            for name in _CONTROL if flag in _CONTROL else (flag,):
+                _forget(name, flags)
     if lost:
         print(f"{path}: not given back: {'; '.join(lost)}", file=sys.stderr)
     return [word for flag, value in flags.items() for word in _words(flag, value)] + rest

@@ -20,6 +20,8 @@ from lapel.generation import (
     save_image,
 )
 from lapel.generation.control import ControlSettings
+from lapel.generation.images import write_image
+from lapel.generation.inpaint import InpaintSettings
 from lapel.generation.like import like, parameter_flags
 from lapel.generation.regions import RegionSettings
 from lapel.settings import read_settings
@@ -78,6 +80,40 @@ def test_an_image_of_webui_and_what_the_command_line_says_beside_it(tmp_path: Pa
     assert "--prompt=a tee" in argv and not any(word.startswith(("--base", "--seeds=")) for word in argv)
     assert like(["--like=" + str(path)], *KINDS)[0] == "--prompt=a tee"
     assert like(["--prompt", "x"]) == ["--prompt", "x"]
+
+
+def test_webuis_inpainting_comes_back_and_what_it_has_of_its_own_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (
+        "a tee\nSteps: 20, Sampler: Euler, CFG scale: 7, Seed: 1, Size: 512x512, VAE: vae-ft-mse.safetensors, "
+        "Denoising strength: 0.6, Mask blur: 4, Inpaint area: Only masked, Masked area padding: 32, "
+        'Masked content: latent noise, ControlNet 0: "Module: canny, Model: control_sd15_canny [d14c], Weight: 1", '
+        "Version: v1.10.1"
+    )
+    write_image(tmp_path / "image.png", Image.new("RGB", (64, 64)), text)
+    argv = like(["--like", str(tmp_path / "image.png")], InpaintSettings, PictureSettings)
+    (settings, picture) = read_settings("", InpaintSettings, PictureSettings, argv=argv)
+    assert settings == InpaintSettings(0.6, "noise", mask_feather=4, padding=32)
+    assert (picture.steps, picture.width, picture.scheduler) == (20, 512, "Euler")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "VAE vae-ft-mse.safetensors" in line and "ControlNet 0 Module: canny" in line
+    assert not any(word.startswith("--strength") for word in like(["--like", str(tmp_path / "image.png")], *KINDS))
+
+
+def test_whoever_names_another_adapter_says_its_weight_and_base(tmp_path: Path) -> None:
+    (tmp_path / "a.safetensors").write_text("")
+    told = {"adapter": str(tmp_path / "a.safetensors"), "weight": "0.5", "vae": "other", "garment_photo": "gone.jpg"}
+    told |= {"controlnet": "tiny", "control": "pose:standing"}
+    path = tmp_path / "image.png"
+    save_image(path, Image.new("RGB", (64, 64)), PictureSettings("x"), 0, Provenance("tiny", further=told))
+    argv = like(["--like", str(path)], *KINDS)
+    assert {f"--adapter={told['adapter']}", "--weight=0.5", "--vae=other", "--base=tiny"} <= {*argv}
+    assert not any("garment_photo" in word for word in argv)
+    varied = like(["--like", str(path), "--control", "pose:star"], *KINDS)
+    assert "--controlnet=tiny" in varied and "--control=pose:standing" not in varied
+    argv = like(["--like", str(path), "--adapter", "b"], *KINDS)
+    assert not any(word.split("=")[0] in ("--weight", "--vae", "--base") for word in argv)
 
 
 def test_images_that_tell_nothing_are_refused(tmp_path: Path) -> None:

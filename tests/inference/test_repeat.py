@@ -59,6 +59,10 @@ DRAWN = {
         *("--shape", "long sleeves, short skirt", "--texture", "red tartan"),
         *("--pose", "pose:star@half", "pose:a-pose@half", "--pose_control", "tiny"),
     ),
+    "dress --keep": (
+        *("--base", "tiny", "--steps", 2, "--keep", HOODIE, "--garment_words", "hoodie", "--place", 0.5, 0.55, 0.7),
+        *("--gender", "woman", "--width", 80, "--height", 96),
+    ),
     "try_on": (
         *WORN,
         *("--image", "{}/person, smiling.png", "--pose", "{}/pose.json", "--parsing", "{}/parsing.png"),
@@ -68,11 +72,12 @@ DRAWN = {
 }
 
 
-@pytest.mark.parametrize("program", DRAWN)
+@pytest.mark.parametrize("case", DRAWN)
 def test_an_image_is_drawn_again_bit_for_bit(
-    program: str, person: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    case: str, person: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = [str(argument).replace("{}", person.as_posix()) for argument in DRAWN[program]]
+    given = [str(argument).replace("{}", person.as_posix()) for argument in DRAWN[case]]
+    program = case.split()[0]
     last = run(monkeypatch, program, tmp_path / "first", *given, "--seeds", 3, "--images", 2)[-1]
     capsys.readouterr()
     again = run(monkeypatch, program, tmp_path / "again", "--like", last)
@@ -84,6 +89,10 @@ def test_an_image_is_drawn_again_bit_for_bit(
     with Image.open(last) as image, Image.open(again[0]) as repeated:
         told = image.info["parameters"]
         assert repeated.info["parameters"] == told
+    if program == "generate":
+        weighed = "Weight: 0.4, Resize Mode: Crop and Resize, Guidance Start: 0, Guidance End: 0.6"
+        unit = f"Module: parsing, Model: tiny, {weighed}, Control Mode: ControlNet is more important"
+        assert f'ControlNet 1: "{unit}"' in told
     if program == "try_on":
         assert "Size: 2" not in told  # what is drawn, not the photo
         assert "Denoising strength: 0.7, Mask blur: 4, Inpaint area: Only masked, Masked area padding: 20" in told
