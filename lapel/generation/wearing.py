@@ -32,8 +32,8 @@ class WearSettings:
     nothing."""
 
     like: Path | None = None
-    """An image that lapel or WebUI has drawn: its prompt, seed, size and other settings hold where nothing else
-    is said. What it wears is not in it, and is given as always."""
+    """An image that lapel or WebUI has drawn: its prompt, seed, size, what it wears and its other settings hold where
+    nothing else is said. What cannot be given back is told."""
 
     output_dir: Path = Path("images")
     """Folder of the images and their contact sheet; made where it is missing."""

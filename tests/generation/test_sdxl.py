@@ -88,8 +88,8 @@ def draw(base: Base, controls: Sequence[Control], guidance: float = 5.0) -> np.n
 
 
 def change(base: Base, controls: Sequence[Control] = (), seeds: Sequence[int] = (3,)) -> list[np.ndarray]:
-    request = PictureSettings(PLAIN, "blurry", 2, seeds=[*seeds], batch=len(seeds))
-    images = inpaint(base, base.pipeline("inpaint"), request, *photo_and_mask(), HOW, controls=controls)
+    picture = PictureSettings(PLAIN, "blurry", 2, seeds=[*seeds], batch=len(seeds))
+    images = inpaint(base, base.pipeline("inpaint"), picture, *photo_and_mask(), HOW, controls=controls)
     return [np.asarray(image, int) for image in images]
 
 
