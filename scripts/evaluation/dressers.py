@@ -75,6 +75,14 @@ METHODS = {
         sketched=True,
         parsed=False,
     ),
+    "lora-pose-map": Method(
+        "inpainting base: LoRA learned on tiny, map and sketch by the pose alone",
+        INPAINTING,
+        training="lora",
+        shown="map",
+        sketched=True,
+        parsed=False,
+    ),
     "lora-inpainting": Method("inpainting base: LoRA learned on it, map", INPAINTING, training=ON_IT, shown="map"),
     "lora-encoder": Method(
         "inpainting base: LoRA learned on it and encoder, map",
@@ -207,7 +215,7 @@ class Dresser:
             prompt=prompt, steps=self.settings.steps, guidance=self.settings.guidance, seeds=[number]
         )
         change = self.changes[method.parsed][number]
-        controls = [self._control(number, method.shown, network)] if network is not None else []
+        controls = [self._control(number, method, network)] if network is not None else []
         photo = Image.fromarray(one.before.image)
         alpha = how.alpha(change.mask, change.kept)
         sketch = self._sketch(number, method, alpha) if method.sketched else None
@@ -222,17 +230,18 @@ class Dresser:
         one = self.subjects[number]
         return sketch_change(wearer_of(one, method.parsed), alpha, worn(one.garment), (one.flat, flat_mask(one)))
 
-    def _control(self, number: int, shown: Shown, network: Any) -> Control:
+    def _control(self, number: int, method: Method, network: Any) -> Control:
         """What a subject's ControlNet is shown, as `try_on.py` shows it."""
         from lapel.generation.control import control_by_pose
         from lapel.generation.parsed import make_parsed
         from lapel.photos.people.looks import Looks
 
         one = self.subjects[number]
-        if shown == "skeleton":
+        if method.shown == "skeleton":
             return control_by_pose(network, one.pose)
         made = make_parsed(Path("person.json"), one.pose, Looks.of(worn(one.garment)))
-        return control_by_pose(network, one.pose, made, one.before.parsing, self.changes[True][number].mask)
+        before = one.before.parsing if method.parsed else None
+        return control_by_pose(network, one.pose, made, before, self.changes[method.parsed][number].mask)
 
 
 def _seen(file: Any, base: Any, one: Subject) -> GarmentPhotos:
