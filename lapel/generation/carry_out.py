@@ -17,7 +17,7 @@ from lapel.generation.retouching import require_photos
 from lapel.generation.told import provenance_of
 from lapel.generation.try_on import find_change, on_inpainting_base, prompt_for, read_wearer, sketch_for
 from lapel.photos.captions import class_word_of, class_word_told
-from lapel.photos.people.looks import Worn
+from lapel.photos.people.looks import Looks, Worn
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -178,11 +178,13 @@ def _controls(
     settled: Settled, base: Base, studio: Studio, size: tuple[int, int], pose: Pose | None, canvas: Canvas | None
 ) -> list[Control]:
     """What guides the drawing: the maps that are given, and the person's pose for its own ControlNet."""
-    request, looks = settled.request, None
+    request, worn, looks = settled.request, settled.worn, None
     posed = request.pose_control and request.posed and pose
     if request.control.shape and (posed or any(map(is_parsed, request.control.control))):
         texture = request.dress.texture if request.dress else ""
         looks = studio.looks(settled.outfit.base, request.control.shape, texture)
+    elif request.try_on and request.pose_control == "tiny" and worn.shape.part != "thing":
+        looks = Looks.of(worn)  # it was taught on such maps
     controls = read_controls(request.control, base, size, looks, studio.network)
     if not posed or request.posed is None or pose is None:
         return controls

@@ -46,8 +46,8 @@ class TryOnSettings:
     """What the garment is, in words such as "t-shirt, short sleeve, cropped", where its card does not tell."""
 
     pose_control: str = ""
-    """The ControlNet that the pose is shown to, such as `tiny` or a hub id; with `--shape`, on a parsing map of the
-    person in the new garment, which is that of `--parsing` beyond the mask."""
+    """The ControlNet that the pose is shown to, such as `tiny` or a hub id; with `--shape`, and `tiny` in any case, on
+    a parsing map of the person in the new garment, which is that of `--parsing` beyond the mask."""
 
     def require_pose(self) -> None:
         """Refuse a ControlNet for poses that is shown none.

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from lapel.generation.patch import soften
-from lapel.photos.people.parsing import write_parsing
+from lapel.photos.people.parsing import read_parsing, write_parsing
 from lapel.photos.people.pose import Pose, write_pose
 from lapel.wardrobe import PARSING, photograph, sample_garment, sample_shot
 
@@ -67,9 +67,14 @@ def test_a_hoodie_takes_the_t_shirts_place_and_nothing_else(person: Path, tmp_pa
 def test_a_sketch_keeps_the_rest_of_the_photo_too(person: Path, tmp_path: Path) -> None:
     known = ("--image", person / "person.png", "--pose", person / "pose.json")
     how = ("--garment_words", "hoodie", "--steps", 2, "--masked_content", "sketch")
-    how += ("--mask_feather", 0, "--mask_grow", -3, "--colour", "strict")
+    how += ("--mask_feather", 0, "--mask_grow", -3, "--colour", "strict", "--pose_control", "tiny")
     done = try_on(*known, *GARMENT, *how, "--output_dir", tmp_path)
     assert done.returncode == 0, done.stderr
+    # The ControlNet that lapel ships is shown the garment on the person, whose arms it covers.
+    shown = read_parsing(tmp_path / "parsing-pose.png", (260, 300))
+    assert (shown == PARSING["upper"]).sum() > 1.2 * (
+        read_parsing(person / "parsing.png", (260, 300)) == PARSING["upper"]
+    ).sum()
     files = (person / "person.png", tmp_path / "0001-0.png", tmp_path / "mask.png")
     photo, image = (np.asarray(Image.open(path).convert("RGB")) for path in files[:2])
     with Image.open(files[2]) as mask:
