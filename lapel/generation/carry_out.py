@@ -153,7 +153,7 @@ def _photo(settled: Settled, studio: Studio) -> Canvas:
     request, worn = settled.request, settled.worn
     assert request.try_on is not None
     wearer = read_wearer(request.try_on, request.control.pose_model)
-    change = find_change(request.try_on, wearer, worn, studio.load_mask_model)
+    change = find_change(request.try_on, wearer, worn, studio.mask_model)
     sketch = sketch_for(request.inpaint, wearer, change, worn, request.true_photos)
     return Canvas(wearer.photo, change.mask, request.inpaint, change.kept, sketch, wearer.pose, wearer.parsing)
 

@@ -27,7 +27,7 @@ MakeRetouch = Callable[[RetouchSettings, list[Path], str, "Pose | None", "Shape"
 
 @dataclass
 class Studio:
-    """Keeps the last base, its ControlNets and what it wears, for one request after the other.
+    """Keeps the last base, its ControlNets and what it wears, and the models of masks, for one request after the other.
 
     Not for several at once: a base wears one outfit.
     """
@@ -42,6 +42,7 @@ class Studio:
     _attention: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
     """The base's own attention processors, whose place an encoder's take."""
     _networks: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+    _mask_models: dict[str | None, MaskModel | None] = field(default_factory=dict, init=False, repr=False)
     _looks: dict[tuple[str, str], Looks] = field(default_factory=dict, init=False, repr=False)
     _worn: tuple[Any, Any, GarmentPhotos | None] | None = field(default=None, init=False, repr=False)
     """What tells the outfit from others, the pipeline that wears it, and what its encoder is shown."""
@@ -79,7 +80,7 @@ class Studio:
         return replace(settings, **stated) == kept
 
     def clear(self) -> None:
-        """Give up everything that is kept."""
+        """Give up the base and what goes with it."""
         self._base, self._settings, self._worn, self._bare = None, None, None, True
         self._networks.clear()
         self._looks.clear()
@@ -126,6 +127,16 @@ class Studio:
         if name not in self._networks:
             self._networks[name] = load_controlnet(name, base)
         return self._networks[name]
+
+    def mask_model(self, name: str | None) -> MaskModel | None:
+        """What finds the old garment, by that name; None for the intake's own way.
+
+        Raises:
+            UserError: no such model, or it cannot be loaded.
+        """
+        if name not in self._mask_models:
+            self._mask_models[name] = self.load_mask_model(name)
+        return self._mask_models[name]
 
     def looks(self, settings: BaseSettings, shape: str, texture: str = "") -> Looks:
         """What words of shape and texture mean to the base of these settings; said once.
