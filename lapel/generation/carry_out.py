@@ -16,7 +16,6 @@ from lapel.generation.request import Request
 from lapel.generation.retouching import require_photos
 from lapel.generation.told import provenance_of
 from lapel.generation.try_on import find_change, on_inpainting_base, prompt_for, read_wearer, sketch_for
-from lapel.photos.captions import class_word_of, class_word_told
 from lapel.photos.people.looks import Looks, Worn
 
 if TYPE_CHECKING:
@@ -100,7 +99,7 @@ def settle(request: Request) -> Settled:
     outfit = read_outfit(request.wear)
     if request.try_on:
         outfit = on_inpainting_base(outfit)
-    word = class_word_told(request.garment_words, outfit.class_word) or class_word_of(request.picture.prompt)
+    word = outfit.called(request.garment_words, request.picture.prompt)
     if request.try_on and not word and request.try_on.mask is None:
         raise UserError('nothing tells what the garment is; give --garment_words, such as "t-shirt, short sleeve"')
     worn = Worn(word or ("garment" if request.try_on else ""), outfit.attributes(request.garment_words))

@@ -12,7 +12,7 @@ from lapel.errors import UserError
 from lapel.generation.outfit import Outfit, read_outfit
 from lapel.generation.people import PeopleSettings
 from lapel.generation.request import Request
-from lapel.photos.captions import class_word_of, class_word_told
+from lapel.photos.captions import class_word_of
 from lapel.photos.people.looks import Worn
 from lapel.wardrobe import with_article
 
@@ -45,7 +45,14 @@ def require_look_book(request: Request, people: PeopleSettings, outfit: Outfit, 
     if texture and (trigger or (prompt and not request.control.shape)):
         why = f"{trigger} has its own" if trigger else "the prompt is given; say the texture there"
         raise UserError(f"--texture {texture}: {why}")
-    if not (prompt or trigger or texture or found or request.control.shape or _class_word(request, outfit)):
+    if not (
+        prompt
+        or trigger
+        or texture
+        or found
+        or request.control.shape
+        or outfit.called(request.garment_words, request.picture.prompt)
+    ):
         raise UserError('nothing tells what the garment is; give --garment_words, such as "t-shirt, short sleeve"')
 
 
@@ -61,7 +68,7 @@ def look_book(request: Request, people: PeopleSettings, studio: Studio, captions
     """
     assert request.dress is not None
     outfit, dress, control = read_outfit(request.wear), request.dress, request.control
-    word = _class_word(request, outfit) or ""
+    word = outfit.called(request.garment_words, request.picture.prompt) or ""
     if control.shape:
         control = replace(control, shape=_with_the_cut(control.shape, request, outfit, word))
     looks = None
@@ -94,10 +101,6 @@ def prompts_of(
         return people.prompts(" and ".join(captions) or worn)
     said = [prompt] if prompt else people.prompts("a {garment}")
     return [", ".join([outfit.named(text), *captions]) for text in said]
-
-
-def _class_word(request: Request, outfit: Outfit) -> str | None:
-    return class_word_told(request.garment_words, outfit.class_word) or class_word_of(request.picture.prompt)
 
 
 def _with_the_cut(shape: str, request: Request, outfit: Outfit, word: str) -> str:

@@ -15,7 +15,7 @@ from lapel.base.settings import BaseSettings
 from lapel.errors import UserError
 from lapel.files import sha256
 from lapel.generation.wearing import WearSettings
-from lapel.photos.captions import class_word_told, filled
+from lapel.photos.captions import class_word_of, class_word_told, filled
 from lapel.photos.vocabulary import ATTRIBUTES, attributes_of
 
 if TYPE_CHECKING:
@@ -59,6 +59,10 @@ class Outfit:
     def class_word(self) -> str:
         """What the garment is, as far as a card tells it."""
         return str(self.cards[0].get("class_word", ""))
+
+    def called(self, words: str, prompt: str) -> str | None:
+        """The garment's class word: as words tell it, else the card, else the prompt."""
+        return class_word_told(words, self.class_word) or class_word_of(prompt)
 
     def attributes(self, words: str) -> dict[str, str]:
         """Sleeves, length and further attributes of the intake's vocabulary: as words tell them, then as the card does.

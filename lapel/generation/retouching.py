@@ -27,8 +27,8 @@ class RetouchSettings:
     them no more, `always` in any case. Takes the extra `ocr`."""
 
     true_photo: list[Path] = field(default_factory=list)
-    """Photos that tell the colours, and, the first of them, laid flat, the print; unless given, those that the encoder
-    is shown."""
+    """Photos that tell the colours, and, the first of them, laid flat, print and sketch; unless given, those that the
+    encoder is shown."""
 
     @property
     def any(self) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from lapel.errors import UserError
 from lapel.files import written_whole
-from lapel.photos.captions import class_word_of, class_word_told
+from lapel.photos.captions import class_word_of
 from lapel.photos.catalogue import Catalogue, CatalogueSettings, list_catalogue
 from lapel.wardrobe import SCENE_WORDS
 
@@ -196,7 +196,7 @@ def dressed_in(found: Sequence[Found], request: Request, outfit: Outfit) -> tupl
     wear, dress = request.wear, request.dress
     if wear.encoder:
         wear = replace(wear, garment_photo=[*wear.garment_photo, *paths])
-    told = class_word_told(dress.garment_words, outfit.class_word) or class_word_of(request.picture.prompt)
+    told = outfit.called(dress.garment_words, request.picture.prompt)
     if not told and (word := class_word_of(found[0].class_word)):
         dress = replace(dress, garment_words=", ".join(filter(None, (word, dress.garment_words))))
     captions = [] if wear.encoder else [garment.words for garment in found]
