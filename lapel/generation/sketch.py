@@ -6,7 +6,6 @@ import math
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from lapel.errors import UserError
@@ -16,12 +15,11 @@ from lapel.photos.people.figure import parsing_of
 from lapel.photos.people.lay import Axis, axis_of, laid, similarity, worn_axis
 from lapel.photos.people.looks import Looks, Worn
 from lapel.photos.people.shape import Body, Bools, Shape, body_of, palms
+from lapel.photos.people.skin import bare
 from lapel.wardrobe import PARSING
 
 _AROUND = 5
 """Pixels around a hole that Telea's method goes by."""
-_BARE = 0.08
-"""Of the shoulders' width: the radius of a disc, around the nose or in a hand, that shows nothing but skin."""
 
 
 def sketch_change(wearer: Wearer, alpha: Alpha, worn: Worn, garment: tuple[Image.Image, Image.Image]) -> Image.Image:
@@ -83,17 +81,8 @@ def _seen(wearer: Wearer, body: Body, name: str, drawn: Bools) -> Bools:
     elif name == "skin":
         assert wearer.pose is not None
         nose = wearer.pose.get("nose")
-        places = [_discs(points, body, wearer) for points in ([nose] if nose else [], palms(body))]
+        places = [bare(points, body, wearer.photo.size) for points in ([nose] if nose else [], palms(body))]
     else:
         places = []
     tried = [*(place & ~drawn for place in places), *places]
     return next((place for place in tried if place.any()), np.zeros_like(drawn))
-
-
-def _discs(points: list[tuple[float, float]], body: Body, wearer: Wearer) -> Bools:
-    """(h, w) bare skin around these points."""
-    discs = np.zeros(wearer.photo.size[::-1], np.uint8)
-    for x, y in points:
-        cv2.circle(discs, (round(x), round(y)), max(1, round(_BARE * body.unit)), 1, -1)
-    found: npt.NDArray[np.bool_] = discs > 0
-    return found

@@ -18,7 +18,8 @@ from lapel.photos.people.figure import parsing_of
 from lapel.photos.people.looks import Looks, Worn
 from lapel.photos.people.parsing import Classes
 from lapel.photos.people.pose import Pose
-from lapel.photos.people.shape import Body, Shape, area, body_of, hands, head, loosest
+from lapel.photos.people.shape import Body, Shape, area, body_of, hands, head, long_sleeves, loosest
+from lapel.photos.people.skin import covered_arms
 from lapel.photos.read import Picture
 from lapel.wardrobe import PARSING
 
@@ -67,10 +68,11 @@ class Change:
 def change_of_clothes(wearer: Wearer, worn: Worn, model: MaskModel | None = None) -> Change:
     """Where to draw that garment on a person who wears something else.
 
-    The old garment is found by the parsing map, or as the intake finds worn garments; where that is not sure, it is all
-    that such a garment may cover at its longest. Where the new one may lie follows from the pose, without which it goes
-    where the old one is. Face, hair and hands stay, as far as pose and parsing map tell where they are, and so do other
-    clothes that the parsing map shows where neither garment is.
+    The old garment is found by the parsing map, or as the intake finds worn garments, with sleeves on arms that are not
+    of the face's colour; where that is not sure, it is all that such a garment may cover at its longest. Where the new
+    one may lie follows from the pose, without which it goes where the old one is. Face, hair and hands stay, as far as
+    pose and parsing map tell where they are, and so do other clothes that the parsing map shows where neither garment
+    lies.
 
     Raises:
         UserError: nobody is found for sure; says what to give.
@@ -85,6 +87,7 @@ def change_of_clothes(wearer: Wearer, worn: Worn, model: MaskModel | None = None
     covered: Bools = cv2.dilate(old.astype(np.uint8), np.ones((edge, edge), np.uint8)) > 0
     if body is not None:
         covered |= area(shape, body, wearer.photo.size) & ~_other_clothes(wearer, worn, _BEYOND * body.unit)
+        covered |= _missed_sleeves(wearer, shape, body)
     kept = _protected(wearer, body, covered, old if found else np.zeros_like(old))
     return Change(_white(covered & ~kept), _white(kept), found)
 
@@ -137,6 +140,13 @@ def _old_garment(wearer: Wearer, shape: Shape, body: Body | None, model: MaskMod
         return np.logical_or.reduce(areas), False
     region: Bools = np.asarray(found.image) >= 64
     return (_half(wearer.photo, region, below=shape.on_legs) if shape.part in _HALVES else region), True
+
+
+def _missed_sleeves(wearer: Wearer, shape: Shape, body: Body) -> Bools:
+    """(h, w) sleeves of the old garment, where no parsing map tells them: of the wall's colour they are not found."""
+    if wearer.pose is None or wearer.parsing is not None or shape.on_legs:
+        return np.zeros(wearer.photo.size[::-1], bool)
+    return long_sleeves(covered_arms(wearer.photo, wearer.pose, body), body, wearer.photo.size)
 
 
 def _other_clothes(wearer: Wearer, worn: Worn, beyond: float) -> Bools:

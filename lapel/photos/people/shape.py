@@ -124,14 +124,20 @@ def area(shape: Shape, body: Body, size: tuple[int, int]) -> Bools:
     unit = body.unit
     if not shape.on_legs:
         _torso(canvas, body, shape)
-        for joints in body.arms:
-            _tube(canvas, joints, shape.sleeves, 0.52 * unit, 0.36 * unit)
+        _sleeves(canvas, body.arms, shape.sleeves, unit)
     if shape.part in ("whole", "skirt"):
         _skirt(canvas, body, shape.length)
     if shape.part in ("legs", "shorts"):
         _hips(canvas, body)
         for leg in body.legs:
             _tube(canvas, leg, shape.length, 0.74 * unit, (0.7 if shape.part == "shorts" else 0.44) * unit)
+    return canvas > 0
+
+
+def long_sleeves(arms: Sequence[Sequence[Point]], body: Body, size: tuple[int, int]) -> Bools:
+    """(h, w) where long sleeves may lie on these of the body's arms, loosely, in a picture of that size."""
+    canvas = np.zeros((size[1], size[0]), np.uint8)
+    _sleeves(canvas, arms, SLEEVES["long sleeve"], body.unit)
     return canvas > 0
 
 
@@ -201,6 +207,11 @@ def _torso(canvas: npt.NDArray[np.uint8], body: Body, shape: Shape) -> None:
         (x + out * 0.3 * unit, y - shape.neck * unit),
     ]
     _fill(canvas, outline)
+
+
+def _sleeves(canvas: npt.NDArray[np.uint8], arms: Sequence[Sequence[Point]], until: float, unit: float) -> None:
+    for joints in arms:
+        _tube(canvas, joints, until, 0.52 * unit, 0.36 * unit)
 
 
 def _hips(canvas: npt.NDArray[np.uint8], body: Body) -> None:
