@@ -19,7 +19,7 @@ from lapel.photos.people.looks import Looks, Worn
 from lapel.photos.people.parsing import Classes
 from lapel.photos.people.pose import Pose
 from lapel.photos.people.shape import Body, Shape, area, body_of, hands, head, long_sleeves, loosest
-from lapel.photos.people.skin import covered_arms
+from lapel.photos.people.skin import wears_long_sleeves
 from lapel.photos.read import Picture
 from lapel.wardrobe import PARSING
 
@@ -68,7 +68,7 @@ class Change:
 def change_of_clothes(wearer: Wearer, worn: Worn, model: MaskModel | None = None) -> Change:
     """Where to draw that garment on a person who wears something else.
 
-    The old garment is found by the parsing map, or as the intake finds worn garments, with sleeves on arms that are not
+    The old garment is found by the parsing map, or as the intake finds worn garments, with sleeves where an arm is not
     of the face's colour; where that is not sure, it is all that such a garment may cover at its longest. Where the new
     one may lie follows from the pose, without which it goes where the old one is. Face, hair and hands stay, as far as
     pose and parsing map tell where they are, and so do other clothes that the parsing map shows where neither garment
@@ -144,9 +144,10 @@ def _old_garment(wearer: Wearer, shape: Shape, body: Body | None, model: MaskMod
 
 def _missed_sleeves(wearer: Wearer, shape: Shape, body: Body) -> Bools:
     """(h, w) sleeves of the old garment, where no parsing map tells them: of the wall's colour they are not found."""
-    if wearer.pose is None or wearer.parsing is not None or shape.on_legs:
-        return np.zeros(wearer.photo.size[::-1], bool)
-    return long_sleeves(covered_arms(wearer.photo, wearer.pose, body), body, wearer.photo.size)
+    doubted = wearer.parsing is None and not shape.on_legs
+    if doubted and wearer.pose is not None and wears_long_sleeves(wearer.photo, wearer.pose, body):
+        return long_sleeves(body, wearer.photo.size)
+    return np.zeros(wearer.photo.size[::-1], bool)
 
 
 def _other_clothes(wearer: Wearer, worn: Worn, beyond: float) -> Bools:

@@ -124,7 +124,7 @@ def area(shape: Shape, body: Body, size: tuple[int, int]) -> Bools:
     unit = body.unit
     if not shape.on_legs:
         _torso(canvas, body, shape)
-        _sleeves(canvas, body.arms, shape.sleeves, unit)
+        _sleeves(canvas, body, shape.sleeves)
     if shape.part in ("whole", "skirt"):
         _skirt(canvas, body, shape.length)
     if shape.part in ("legs", "shorts"):
@@ -134,10 +134,10 @@ def area(shape: Shape, body: Body, size: tuple[int, int]) -> Bools:
     return canvas > 0
 
 
-def long_sleeves(arms: Sequence[Sequence[Point]], body: Body, size: tuple[int, int]) -> Bools:
-    """(h, w) where long sleeves may lie on these of the body's arms, loosely, in a picture of that size."""
+def long_sleeves(body: Body, size: tuple[int, int]) -> Bools:
+    """(h, w) where long sleeves may lie on the body, loosely, in a picture of that size (width, height)."""
     canvas = np.zeros((size[1], size[0]), np.uint8)
-    _sleeves(canvas, arms, SLEEVES["long sleeve"], body.unit)
+    _sleeves(canvas, body, SLEEVES["long sleeve"])
     return canvas > 0
 
 
@@ -209,9 +209,9 @@ def _torso(canvas: npt.NDArray[np.uint8], body: Body, shape: Shape) -> None:
     _fill(canvas, outline)
 
 
-def _sleeves(canvas: npt.NDArray[np.uint8], arms: Sequence[Sequence[Point]], until: float, unit: float) -> None:
-    for joints in arms:
-        _tube(canvas, joints, until, 0.52 * unit, 0.36 * unit)
+def _sleeves(canvas: npt.NDArray[np.uint8], body: Body, until: float) -> None:
+    for joints in body.arms:
+        _tube(canvas, joints, until, 0.52 * body.unit, 0.36 * body.unit)
 
 
 def _hips(canvas: npt.NDArray[np.uint8], body: Body) -> None:

@@ -31,26 +31,22 @@ def bare(points: Sequence[Point], body: Body, size: tuple[int, int]) -> Bools:
     return found
 
 
-def covered_arms(photo: Image.Image, pose: Pose, body: Body) -> list[tuple[Point, ...]]:
-    """The arms, of `body.arms`, whose forearms are seen and have another colour than the face, in light or shade.
+def wears_long_sleeves(photo: Image.Image, pose: Pose, body: Body) -> bool:
+    """Whether a forearm is seen that has another colour than the face, in light or shade; sleeves come in pairs.
 
-    None where the nose or the forearm is not known, or not in the photo.
+    False where the nose or both forearms are not known, or not in the photo.
     """
     from skimage.color import deltaE_ciede2000
 
     nose = pose.get("nose")
     at_nose = bare([nose] if nose else [], body, photo.size)
     if not at_nose.any():
-        return []
+        return False
     lab = to_lab(np.asarray(photo))
     face = np.median(lab[at_nose], axis=0, keepdims=True)
-    covered = []
-    for arm in body.arms:
-        forearm = _seen(arm, photo.size)
-        # Lightness counts half, as CIE has it for cloth, for an arm may be in the shade.
-        if len(forearm) and np.median(deltaE_ciede2000(lab[forearm[:, 1], forearm[:, 0]], face, kL=2)) > _OTHER:
-            covered.append(arm)
-    return covered
+    forearms = [lab[seen[:, 1], seen[:, 0]] for arm in body.arms if len(seen := _seen(arm, photo.size))]
+    # Lightness counts half, as CIE has it for cloth, for an arm may be in the shade.
+    return any(np.median(deltaE_ciede2000(forearm, face, kL=2)) > _OTHER for forearm in forearms)
 
 
 def _seen(arm: Sequence[Point], size: tuple[int, int]) -> npt.NDArray[np.int64]:
