@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -48,7 +49,7 @@ def read_log(path: Path) -> dict[int, dict[str, float]]:
     Lines of one step add up, and a line that a killed run left undone ends the log.
     """
     readings: dict[int, dict[str, float]] = {}
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []:
         try:
             entry = json.loads(line)
         except ValueError:
@@ -59,7 +60,8 @@ def read_log(path: Path) -> dict[int, dict[str, float]]:
 
 
 def _is_finite(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    # Beyond what a float holds, a whole number of JSON is as good as infinite.
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def training_charts(log: Log) -> list[Chart]:
@@ -84,15 +86,15 @@ def _chart(log: Log, key: str) -> Chart | None:
     values = [log[step][key] for step in steps]
     low, high = ([log[step].get(f"{key}_{end}") for step in steps] for end in ("low", "high"))
     smooth = running_mean(values, len(values) // 10) if len(values) >= 20 and key in ("loss", "gradient_norm") else None
-    thin = slice(None, None, math.ceil(len(steps) / MOST_POINTS))
+    shown = sorted({*range(0, len(steps), math.ceil(len(steps) / (MOST_POINTS - 1))), len(steps) - 1})
     has_interval = any(value is not None for value in low) and any(value is not None for value in high)
     return Chart(
         title=in_title(key),
-        steps=steps[thin],
-        values=values[thin],
-        low=low[thin] if has_interval else None,
-        high=high[thin] if has_interval else None,
-        smooth=smooth[thin] if smooth else None,
+        steps=[steps[place] for place in shown],
+        values=[values[place] for place in shown],
+        low=[low[place] for place in shown] if has_interval else None,
+        high=[high[place] for place in shown] if has_interval else None,
+        smooth=[smooth[place] for place in shown] if smooth else None,
     )
 
 

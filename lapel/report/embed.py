@@ -6,7 +6,10 @@ import base64
 import hashlib
 import io
 from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+from lapel.errors import UserError
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -55,6 +58,22 @@ def render_page(name: str, extras: tuple[str, ...] = (), **values: Any) -> str:
 
 def _sha256_base64(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
+
+
+def read_picture(path: Path) -> Image.Image:
+    """A picture file, read whole, with the texts in it.
+
+    Raises:
+        UserError: it is broken, no picture, or larger than Pillow takes for harmless.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            image.load()
+            return image
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); remove it, and the page goes without it") from None
 
 
 def encoded(image: Image.Image, longest: int, form: Form = "webp") -> bytes:

@@ -67,6 +67,8 @@ def kept_photos(run_folder: Path) -> dict[str, Any] | None:
     Raises:
         UserError: `garment.json` is not JSON of this kind, or a picture is gone.
     """
+    from lapel.photos.checks import Finding
+
     path = run_folder / PHOTOS / FACTS
     if not path.is_file():
         return None
@@ -74,7 +76,11 @@ def kept_photos(run_folder: Path) -> dict[str, Any] | None:
         facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         for row in facts["photos"]:
             for picture in ("photo", "seen"):
-                row[picture] = data_url((path.parent / row[picture]).read_bytes())
+                # By its last part alone, so that a folder from elsewhere brings no other file of this machine in.
+                row[picture] = data_url((path.parent / Path(row[picture]).name).read_bytes())
+            row |= {column: row[column] for column in COLUMNS}
+            row |= {column: float(row[column]) for column in ("mask_trust", "share")}
+        facts["findings"] = [dataclasses.asdict(Finding(**finding)) for finding in facts.get("findings", [])]
     except (ValueError, TypeError, KeyError, OSError) as error:
         raise UserError(f"{path}: cannot be read ({error}); remove the folder, and the page goes without it") from None
     return facts

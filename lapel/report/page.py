@@ -11,16 +11,19 @@ from lapel.adapters.card import KOHYA_SUFFIX, is_checkpoint, weight_of
 from lapel.adapters.kinds import DIFFUSERS_FILE
 from lapel.files import written_whole
 from lapel.report.charts import measure_charts, training_charts
-from lapel.report.embed import DRAWING, embedded, render_page
+from lapel.report.embed import DRAWING, embedded, read_picture, render_page
 from lapel.report.loading import ways_to_load
 from lapel.report.run import SAMPLES, Run, read_run
-from lapel.report.samples import sample_sheet
+from lapel.report.samples import PIXELS, sample_sheet
 from lapel.report.scores import score_table
 
 PAGE = "report.html"
 
 SHEET = 1600
 """Pixels of the longer side of other pictures in `samples/`; the files themselves are as they were drawn."""
+
+MOST_OTHERS = 12
+"""Of such pictures, by name."""
 
 
 def write_report(run_folder: Path) -> Path:
@@ -42,7 +45,7 @@ def write_report(run_folder: Path) -> Path:
         facts=list(_facts(run)),
         samples=samples,
         best=samples.row_of(run.kept_step),
-        others=[(path.stem, _picture(path)) for path in _other_pictures(run_folder / SAMPLES, bool(samples.rows))],
+        others=_other_pictures(run_folder / SAMPLES, bool(samples.rows)),
         scores=score_table(run.card),
         measures=measures,
         training=training,
@@ -52,7 +55,8 @@ def write_report(run_folder: Path) -> Path:
     )
     path = run_folder / PAGE
     with written_whole(path) as unfinished:
-        unfinished.write_text(html, encoding="utf-8")
+        # What no text can hold, such as half a surrogate pair, is shown as a browser shows it.
+        unfinished.write_text(html, encoding="utf-8", errors="xmlcharrefreplace")
     return path
 
 
@@ -100,17 +104,13 @@ def _phases(seconds: dict[str, float]) -> list[tuple[str, str, float]]:
     return [(name, duration(value), 100 * value / longest) for name, value in seconds.items()]
 
 
-def _other_pictures(folder: Path, has_rows: bool) -> list[Path]:
-    """Pictures in `samples/` beside the sheet that the page's own rows stand for."""
-    found = (path for path in folder.glob("*") if path.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp"))
-    return sorted(path for path in found if not (has_rows and path.stem == "sheet"))
-
-
-def _picture(path: Path) -> str:
-    from PIL import Image
-
-    with Image.open(path) as image:
-        return embedded(image, SHEET)
+def _other_pictures(folder: Path, has_rows: bool) -> list[tuple[str, str]]:
+    """Name and data URL of pictures in `samples/` beside the sheet that the page's own rows stand for."""
+    kinds = (".png", ".jpg", ".jpeg", ".webp")
+    found = (path for path in folder.glob("*") if path.is_file() and path.suffix.lower() in kinds)
+    shown = sorted(path for path in found if not (has_rows and path.stem == "sheet"))[:MOST_OTHERS]
+    side = min(SHEET, int((PIXELS / max(1, len(shown))) ** 0.5))
+    return [(path.stem, embedded(read_picture(path), side)) for path in shown]
 
 
 def _files(run: Run) -> Iterator[dict[str, Any]]:
@@ -128,7 +128,7 @@ def _files(run: Run) -> Iterator[dict[str, Any]]:
         "README.md": "its card, for a model hub",
         "settings.yaml": "repeats the run: give it to the trainer with --config",
     }
-    for file, use in {**dict.fromkeys(map(str, run.card.get("files", [])), ""), **uses}.items():
+    for file, use in {**dict.fromkeys(map(str, run.card.get("files") or []), ""), **uses}.items():
         path = run.folder / Path(file).name
         if path.is_file():
             yield {"name": path.name, "link": quote(path.name), "size": _size(path), "use": use}

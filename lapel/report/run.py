@@ -3,16 +3,35 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from lapel.adapters.card import CARD
+from lapel.adapters.card import CARD, REQUIRED
+from lapel.base.find import SHIPPED
 from lapel.errors import UserError
 from lapel.report.charts import last_step, read_log
 from lapel.report.intake import kept_photos
+
+Kinds = Mapping[str, Callable[[Any], bool]]
+
+
+def _is_numbers(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(one, int | float) for one in value.values())
+
+
+CARD_KINDS: Kinds = {
+    **dict.fromkeys(REQUIRED, lambda value: isinstance(value, str)),
+    **dict.fromkeys(("files", "views"), lambda value: value is None or isinstance(value, list)),
+    **dict.fromkeys(("settings", "scores"), lambda value: value is None or isinstance(value, dict)),
+    "seconds": lambda value: value is None or _is_numbers(value),
+    "peak_memory": lambda value: value is None or isinstance(value, int | float),
+}
+SETTINGS_KINDS: Kinds = {"steps": lambda value: value is None or isinstance(value, int)}
+"""What the page reckons with; of other values it takes whatever can be said in words."""
 
 SETTINGS, LOG, SAMPLES = "settings.yaml", "log.jsonl", "samples"
 
@@ -51,6 +70,11 @@ class Run:
         return str(self.card.get("base") or self.settings.get("base") or "")
 
     @property
+    def on_tiny(self) -> bool:
+        """Whether the base is one that lapel ships, which no other front end has."""
+        return self.base in SHIPPED
+
+    @property
     def steps(self) -> int:
         """Steps of the whole run, as it was asked for."""
         return int(self.settings.get("steps") or self.card.get("steps") or 0)
@@ -75,17 +99,19 @@ def read_run(folder: Path) -> Run:
     Raises:
         UserError: it is no run folder, or one of its files cannot be read.
     """
+    if folder.is_file():
+        raise UserError(f"{folder}: a file; name the folder of a run, which it may lie in: {folder.parent}")
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; name the folder of a run, such as runs/striped-t-shirt")
     if not (folder / CARD).is_file() and not (folder / SETTINGS).is_file():
         raise UserError(f"{folder}: no run folder: it holds neither {CARD} nor {SETTINGS}; name the folder of a run")
-    card = _mapping(folder / CARD, json.loads)
-    settings = _mapping(folder / SETTINGS, yaml.safe_load) or card.get("settings", {})
+    card = _mapping(folder / CARD, json.loads, CARD_KINDS)
+    settings = _mapping(folder / SETTINGS, yaml.safe_load, SETTINGS_KINDS) or card.get("settings") or {}
     return Run(folder, card, kept_photos(folder) or {}, settings, read_log(folder / LOG))
 
 
-def _mapping(path: Path, parse: Any) -> dict[str, Any]:
-    """A file's one mapping; an empty one where there is no file."""
+def _mapping(path: Path, parse: Any, kinds: Kinds) -> dict[str, Any]:
+    """A file's one mapping, its values of these kinds; an empty one where there is no file."""
     if not path.is_file():
         return {}
     try:
@@ -94,4 +120,7 @@ def _mapping(path: Path, parse: Any) -> dict[str, Any]:
         raise UserError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise UserError(f"{path}: cannot be read: it holds no names with values")
+    wrong = [name for name, fits in kinds.items() if not fits(content.get(name))]
+    if wrong:
+        raise UserError(f"{path}: cannot be read: {', '.join(wrong)}: not there, or not what a garment's run writes")
     return content

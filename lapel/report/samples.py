@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lapel.report.embed import embedded
+from lapel.report.embed import embedded, read_picture
 
 MOST_STEPS = 12
 """Rows in the page; where a run has more, the first, the last, the kept one and some between are shown."""
@@ -42,12 +42,16 @@ class SampleSheet:
 
 
 def sample_sheet(folder: Path, kept_step: int | None) -> SampleSheet:
-    """Of the run's `samples` folder, in which `images/step-<step>-<number>.png` are its samples."""
+    """Of the run's `samples` folder, in which `images/step-<step>-<number>.png` are its samples.
+
+    Raises:
+        UserError: a sample that is to be shown is broken.
+    """
     files = _files_by_step(folder / "images")
     shown = evenly(sorted(files), MOST_STEPS, kept_step)
     count = sum(len(files[step]) for step in shown)
     side = int(min(LARGEST, max(SMALLEST, (PIXELS / max(1, count)) ** 0.5)))
-    rows = tuple(SampleRow(step, tuple(_embedded(path, side) for path in files[step])) for step in shown)
+    rows = tuple(SampleRow(step, tuple(embedded(read_picture(path), side) for path in files[step])) for step in shown)
     prompts = tuple(_prompt(path) for path in files[shown[-1]]) if shown else ()
     return SampleSheet(prompts, rows, len(files))
 
@@ -74,22 +78,12 @@ def evenly(steps: Sequence[int], most: int, kept: int | None) -> list[int]:
 def _files_by_step(images: Path) -> dict[int, list[Path]]:
     found: dict[int, dict[int, Path]] = {}
     for path in images.glob("step-*.png"):
-        if match := re.fullmatch(r"step-(\d+)-(\d+)", path.stem):
+        if path.is_file() and (match := re.fullmatch(r"step-(\d+)-(\d+)", path.stem)):
             found.setdefault(int(match[1]), {})[int(match[2])] = path
     return {step: [files[number] for number in sorted(files)] for step, files in found.items()}
 
 
-def _embedded(path: Path, side: int) -> str:
-    from PIL import Image
-
-    with Image.open(path) as image:
-        return embedded(image, side)
-
-
 def _prompt(path: Path) -> str:
     """The prompt in an image's "parameters" text, as `lapel.generation.images` writes it; "" where there is none."""
-    from PIL import Image
-
-    with Image.open(path) as image:
-        text = str(image.info.get("parameters", ""))
+    text = str(read_picture(path).info.get("parameters", ""))
     return re.split(r"\n(?:Negative prompt|Steps): ", text, maxsplit=1)[0]

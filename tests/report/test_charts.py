@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lapel.report.charts import measure_charts, read_log, training_charts
+import pytest
+
+from lapel.report.charts import MOST_POINTS, measure_charts, read_log, training_charts
 from lapel.report.curve import loss_curve
 
 
@@ -13,6 +15,20 @@ def test_log_lines_of_one_step_add_up_and_what_is_not_finite_goes(tmp_path: Path
     path.write_text('{"step": 20, "loss": NaN}\n{"step": 10, "loss": 1}\n{"step": 10, "score": 2.5}\n{"st', "utf-8")
     assert read_log(path) == {10: {"loss": 1, "score": 2.5}, 20: {}}
     assert read_log(tmp_path / "none") == {}
+
+
+def test_a_log_that_is_no_text_or_number_is_no_end_of_the_page(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b'{"step": 10, "loss": 1' + b"0" * 400 + b', "score": 0.5}\n\xff\n{"step": 20, "loss": 1}\n')
+    assert read_log(path) == {10: {"score": 0.5}}
+
+
+@pytest.mark.parametrize("count", [599, 600, 1200, 1999])
+def test_a_long_curve_goes_to_its_end(count: int) -> None:
+    (loss,) = training_charts({step: {"loss": float(step)} for step in range(count)})
+    assert (loss.steps[0], loss.steps[-1]) == (0, count - 1)
+    assert loss.values == loss.steps
+    assert len(loss.steps) <= MOST_POINTS
 
 
 def test_charts_tell_measures_from_training() -> None:

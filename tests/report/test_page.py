@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from PIL import Image
 
 from lapel.errors import UserError
 from lapel.report import write_card, write_report
+from lapel.report.page import MOST_OTHERS
 
 BARE = {"name": "red-tee", "trigger": "sks", "class_word": "tee", "base": "x/y", "base_hash": "6c", "family": "sd15"}
 
@@ -53,3 +57,64 @@ def test_what_is_no_run_is_the_users_to_mend(write_run: Callable[..., Path], tmp
         with pytest.raises(UserError, match=f"{file}: cannot be read"):
             write_report(run)
         (run / file).unlink()
+
+
+def changed(path: Path, **values: Any) -> None:
+    """Other values in a file of JSON; None takes one away."""
+    content = json.loads(path.read_text(encoding="utf-8")) | values
+    kept = {name: value for name, value in content.items() if value is not None}
+    path.write_text(json.dumps(kept), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("file", "spoil"),
+    [
+        # As the card of a garment encoder, which has no trigger.
+        ("card.json", lambda path: changed(path, trigger=None)),
+        ("card.json", lambda path: changed(path, seconds={"step": "long"})),
+        ("card.json", lambda path: changed(path, views="front")),
+        ("settings.yaml", lambda path: path.write_text("steps: many", encoding="utf-8")),
+        ("samples/images/step-000300-0.png", lambda path: path.write_bytes(path.read_bytes()[:200])),
+        ("samples/other.png", lambda path: path.write_bytes(b"")),
+        ("photos/garment.json", lambda path: changed(path, photos=[{"photo": "01.webp", "seen": "01.webp"}])),
+        ("photos/garment.json", lambda path: changed(path, findings=[{}])),
+    ],
+)
+def test_a_broken_file_is_named(
+    write_run: Callable[..., Path], tmp_path: Path, file: str, spoil: Callable[[Path], Any]
+) -> None:
+    run = write_run(tmp_path)
+    spoil(run / file)
+    with pytest.raises(UserError, match=f"{file}: cannot be read"):
+        write_report(run)
+
+
+def test_a_file_is_no_run_folder(write_run: Callable[..., Path], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"card\.json: a file; name the folder"):
+        write_report(write_run(tmp_path) / "card.json")
+
+
+def test_a_folder_from_elsewhere_brings_no_other_file_in(write_run: Callable[..., Path], tmp_path: Path) -> None:
+    run, secret = write_run(tmp_path / "run"), tmp_path / "secret.txt"
+    secret.write_text("secret", encoding="utf-8")
+    rows = json.loads((run / "photos/garment.json").read_text(encoding="utf-8"))["photos"]
+    for name in (str(secret), "../../secret.txt"):
+        changed(run / "photos/garment.json", photos=[{**rows[0], "photo": name}])
+        with pytest.raises(UserError, match="cannot be read"):
+            write_report(run)
+
+
+def test_many_other_pictures_make_no_huge_page(write_run: Callable[..., Path], tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    before = write_report(run).read_text(encoding="utf-8").count("data:image/webp;base64,")
+    for number in range(MOST_OTHERS + 3):
+        Image.new("RGB", (8, 8)).save(run / "samples" / f"grid-{number:02}.png")
+    (run / "samples" / "a folder.png").mkdir()
+    html = write_report(run).read_text(encoding="utf-8")
+    assert html.count("data:image/webp;base64,") == before + MOST_OTHERS
+
+
+def test_half_a_character_is_no_end_of_the_page(write_run: Callable[..., Path], tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    changed(run / "card.json", trigger="\ud800sks")
+    assert "&#55296;sks" in write_report(run).read_text(encoding="utf-8")
