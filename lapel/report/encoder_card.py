@@ -45,7 +45,7 @@ def _diffusers_words(card: Mapping[str, Any]) -> str:
         f"pipeline.image_encoder = CLIPVisionModelWithProjection.from_pretrained({_tower_words(card)})",
         f'pipeline.load_ip_adapter(".", subfolder="", weight_name={file!r}, image_encoder_folder=None)',
         'photo = load_image("photo.png")  # the garment alone on white, as a square',
-        f'image = pipeline("{example(card)}", ip_adapter_image=photo).images[0]',
+        f"image = pipeline({example(card)!r}, ip_adapter_image=photo).images[0]",
     ]
     return "\n".join(lines)
 

@@ -13,7 +13,7 @@ from lapel.base.families import FAMILIES
 from lapel.base.single_file import SUFFIXES
 from lapel.files import written_whole
 from lapel.report.embed import embedded
-from lapel.report.loading import example_prompt
+from lapel.report.loading import clip_skip_of, comfyui_prompt
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -82,7 +82,7 @@ def webui_facts(card: Mapping[str, Any]) -> dict[str, Any]:
         "activation text": f"{card['trigger']} {card['class_word']}".strip(),
         "preferred weight": weight_of(card),
         "negative text": "",
-        "notes": f"clip skip {card['clip_skip']}" if card.get("clip_skip", 1) != 1 else "",
+        "notes": f"clip skip {skip}" if (skip := card.get("clip_skip") or 1) != 1 else "",
     }
 
 
@@ -103,13 +103,13 @@ class Node:
 def workflow(card: Mapping[str, Any]) -> list[Node]:
     """A graph that draws one image of the garment: checkpoint, LoRA (where it is one), clip skip, prompts, sampler,
     image."""
-    side, prompt, weight = SIDES[card["family"]], example_prompt(card), weight_of(card)
+    side, prompt, weight = SIDES[card["family"]], comfyui_prompt(card), weight_of(card)
     file = f"{card['name']}{KOHYA_SUFFIX}"
     checkpoint = file if is_checkpoint(card) else _checkpoint(card["base"])
     lora = {"lora_name": file, "strength_model": weight, "strength_clip": weight}
     # ComfyUI counts the last layer as -1; what a family never lets front ends skip stays as its loader sets it.
     takes_skip = FAMILIES[card["family"]].takes_clip_skip
-    skip = {"stop_at_clip_layer": -int(card.get("clip_skip") or 1)} if takes_skip else None
+    skip = {"stop_at_clip_layer": -clip_skip_of(card)} if takes_skip else None
     nodes = [Node("CheckpointLoaderSimple", {"ckpt_name": checkpoint}, {}, ("MODEL", "CLIP", "VAE"))]
     if not is_checkpoint(card):
         nodes.append(Node("LoraLoader", lora, {"model": (1, 0), "clip": (1, 1)}, ("MODEL", "CLIP")))

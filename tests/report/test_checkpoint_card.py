@@ -88,7 +88,7 @@ def test_a_checkpoints_card_is_found_beside_its_own_files_only(tmp_path: Path) -
     assert read_base_card(str(tmp_path / "red-tee.safetensors")) == {}
 
 
-@pytest.mark.parametrize(("family", "says"), [("sd15", 'token="emb-tee"'), ("sdxl", 'word["clip_g"]')])
+@pytest.mark.parametrize(("family", "says"), [("sd15", "token='emb-tee'"), ("sdxl", 'word["clip_g"]')])
 def test_a_learned_word_is_told_with_its_file(family: str, says: str, tmp_path: Path) -> None:
     card = {**FACTS, "family": family, "trigger": "emb-tee", "embeddings": {"emb-tee": "0" * 64}}
     way = ways_to_load(card)[-1]
