@@ -11,6 +11,7 @@ from typing import Any
 
 from lapel import __version__
 from lapel.adapters.card import CARD, REQUIRED, is_checkpoint, weight_of
+from lapel.base.find import SHIPPED
 from lapel.files import written_whole
 from lapel.report.embed import environment, in_words
 from lapel.report.loading import example_prompt, ways_to_load
@@ -49,7 +50,7 @@ def write_card(run_folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
 
 def _model_card(run_folder: Path, card: dict[str, Any]) -> str:
     made = environment(escaped=False)
-    made.filters |= {"json": lambda value: json.dumps(value, ensure_ascii=False), "cell": _in_cell}
+    made.filters |= {"json": lambda value: json.dumps(value, ensure_ascii=False), "cell": _in_cell, "fenced": _fenced}
     kept = card.get("kept_step")
     images = last_images(run_folder / "samples", kept)
     return made.get_template("README.md.jinja").render(
@@ -57,6 +58,7 @@ def _model_card(run_folder: Path, card: dict[str, Any]) -> str:
         prompt=example_prompt(card),
         weight=weight_of(card),
         checkpoint=is_checkpoint(card),
+        on_tiny=card["base"] in SHIPPED,
         hub_base=hub_id(str(card["base"])),
         licence=_hub_licence(card.get("base_licence")),
         images=[(prompt or example_prompt(card), path.relative_to(run_folder).as_posix()) for prompt, path in images],
@@ -70,6 +72,12 @@ def _in_cell(value: Any) -> str:
     """Text for a cell of a Markdown table, in which nothing has a meaning to Markdown or HTML."""
     text = " ".join(in_words(value).split()).replace("&", "&amp;").replace("<", "&lt;")
     return re.sub(r"([\\`*_\[\]|])", r"\\\1", text)
+
+
+def _fenced(text: str) -> str:
+    """A code block of Markdown, by a fence that is longer than any in the text."""
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence}\n{text}\n{fence}"
 
 
 def _hub_licence(licence: str | None) -> tuple[str, str] | None:
@@ -86,4 +94,4 @@ def hub_id(base: str) -> str | None:
     is_path = (
         Path(base).exists() or Path(base).suffix in (".safetensors", ".ckpt", ".pt") or base.startswith((".", "/"))
     )
-    return base if base.count("/") == 1 and not is_path else None
+    return base if re.fullmatch(r"[\w.-]+/[\w.-]+", base) and not is_path else None

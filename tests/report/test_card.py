@@ -162,6 +162,18 @@ def test_hostile_words_keep_the_card_whole(write_run: Callable[..., Path], tmp_p
     assert "<script>" not in table
 
 
+def test_words_of_the_card_end_no_code_block_and_no_line_before(tmp_path: Path) -> None:
+    broken_out = "<img src=x onerror=alert(1)>"
+    write_card(tmp_path, {**FACTS, "trigger": f"sks\n```\n{broken_out}\n```", "base": "a/b\nlicense: mit"})
+    matter, text = front_matter(tmp_path)
+    assert "base_model" not in matter
+    assert "license" not in matter
+    # By the fences of CommonMark: a block ends at a fence at least as long as the one that began it.
+    outside = re.sub(r"^(`{3,})[^\n]*\n.*?^\1`*$", "", text, flags=re.MULTILINE | re.DOTALL)
+    assert "### WebUI" in outside
+    assert broken_out not in outside
+
+
 def test_citation_names_this_version(root: Path) -> None:
     citation = yaml.safe_load((root / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["version"] == __version__
