@@ -24,6 +24,7 @@
 
   const large = document.createElement("dialog");
   large.className = "large";
+  large.setAttribute("aria-label", "Enlarged picture; Escape or a tap closes it");
   large.addEventListener("click", () => large.close());
   document.body.append(large);
   for (const button of document.querySelectorAll("button.picture")) {
