@@ -39,14 +39,20 @@ class ChosenSettings(ExamSettings):
     """The preset's, as the benchmark's LoRA; or one with other settings, such as lora:steps=600,sample_every=50."""
 
     def __post_init__(self) -> None:
-        """Refuse trainings that keep no checkpoint of their last step, beside what `ExamSettings` refuses.
+        """Refuse trainings that choose no step or keep no checkpoint, beside what `ExamSettings` refuses.
 
         Raises:
             UserError: such a training.
         """
         super().__post_init__()
-        if Training.of(self.training).program != "lora":
+        training = Training.of(self.training)
+        if training.program != "lora":
             raise UserError(f"--training {self.training}: only those of lora keep a checkpoint of their last step")
+        if wrong := {"keep=last", "checkpoint_every=0", "sample_every=0"} & set(training.settings):
+            raise UserError(
+                f"--training {self.training}: with {', '.join(sorted(wrong))} no run has both a step that it chose and "
+                "its last one; leave it out"
+            )
 
 
 def measure_choice(settings: ChosenSettings) -> None:
@@ -77,7 +83,7 @@ def compare(exam: Exam, training: Training) -> dict[str, Any]:
     run = exam.trained(training)
     card = card_of(run)
     base = injected(card)
-    (checkpoint,) = checkpoints(run / "checkpoints")
+    *_, checkpoint = checkpoints(run / "checkpoints")
     weights = steps_in(checkpoint)
     scores = {}
     for step in sorted(weights):

@@ -108,3 +108,9 @@ def test_the_choice_of_a_real_run_is_measured(tmp_path: Path, capsys: pytest.Cap
     assert "of 1 garments" in first
     choice.measure_choice(settings)
     assert capsys.readouterr().out == first
+
+
+@pytest.mark.parametrize("setting", ["keep=last", "checkpoint_every=0", "sample_every=0"])
+def test_a_training_that_chooses_nothing_is_refused_before_it_runs(setting: str) -> None:
+    with pytest.raises(UserError, match=f"with {setting} no run"):
+        choice.ChosenSettings(training=f"lora:rank=4,{setting}")
