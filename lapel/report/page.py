@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -10,7 +10,7 @@ from urllib.parse import quote
 from lapel.adapters.card import KOHYA_SUFFIX, is_checkpoint, weight_of
 from lapel.adapters.kinds import DIFFUSERS_FILE
 from lapel.files import written_whole
-from lapel.report.charts import measure_charts, training_charts
+from lapel.report.charts import in_title, measure_charts, training_charts
 from lapel.report.embed import DRAWING, embedded, read_picture, render_page
 from lapel.report.loading import ways_to_load
 from lapel.report.run import SAMPLES, Run, read_run
@@ -52,6 +52,7 @@ def write_report(run_folder: Path) -> Path:
         loading=ways_to_load(run.card) if run.finished else [],
         files=list(_files(run)) if run.finished else [],
         phases=_phases(run.card.get("seconds") or {}),
+        plan=list(_plan(run.card.get("plan") or {})),
     )
     path = run_folder / PAGE
     with written_whole(path) as unfinished:
@@ -83,7 +84,7 @@ def _facts(run: Run) -> Iterator[tuple[str, str]]:
     if seconds := run.card.get("seconds"):
         yield "time", duration(sum(seconds.values()))
     if memory := run.card.get("peak_memory"):
-        yield "most memory", f"{memory / 1e9:.2f} GB"
+        yield "most memory", gigabytes(memory)
 
 
 def _views(run: Run) -> list[str]:
@@ -102,6 +103,20 @@ def _phases(seconds: dict[str, float]) -> list[tuple[str, str, float]]:
     """Phase, its time in words, and its share of the longest one in percent."""
     longest = max(seconds.values(), default=0) or 1
     return [(name, duration(value), 100 * value / longest) for name, value in seconds.items()]
+
+
+def _plan(plan: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """What the plan predicted, name and memory in words; the peak of each phase by itself."""
+    for name, value in plan.items():
+        if isinstance(value, Mapping):
+            yield from ((f"{in_title(name)}: {phase}", gigabytes(of_phase)) for phase, of_phase in value.items())
+        else:
+            yield in_title(name), gigabytes(value)
+
+
+def gigabytes(value: Any) -> Any:
+    """Bytes as "1.69 GB"; anything else as it is."""
+    return f"{value / 1e9:.2f} GB" if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _other_pictures(folder: Path, has_rows: bool) -> list[tuple[str, str]]:

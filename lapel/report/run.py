@@ -26,9 +26,10 @@ def _is_numbers(value: Any) -> bool:
 CARD_KINDS: Kinds = {
     **dict.fromkeys(REQUIRED, lambda value: isinstance(value, str)),
     **dict.fromkeys(("files", "views"), lambda value: value is None or isinstance(value, list)),
-    **dict.fromkeys(("settings", "scores"), lambda value: value is None or isinstance(value, dict)),
+    **dict.fromkeys(("settings", "scores", "plan"), lambda value: value is None or isinstance(value, dict)),
+    "worn": lambda value: value is None or (isinstance(value, list) and all(isinstance(one, dict) for one in value)),
     "seconds": lambda value: value is None or _is_numbers(value),
-    "peak_memory": lambda value: value is None or isinstance(value, int | float),
+    "peak_memory": lambda value: value is None or isinstance(value, int),
 }
 SETTINGS_KINDS: Kinds = {"steps": lambda value: value is None or isinstance(value, int)}
 """What the page reckons with; of other values it takes whatever can be said in words."""
@@ -68,6 +69,11 @@ class Run:
     def base(self) -> str:
         """The base by its name."""
         return str(self.card.get("base") or self.settings.get("base") or "")
+
+    @property
+    def worn(self) -> list[str]:
+        """The adapters that the base wore while training, which it should wear again."""
+        return [f"{one.get('name')} at {one.get('weight')}" for one in self.card.get("worn") or []]
 
     @property
     def on_tiny(self) -> bool:

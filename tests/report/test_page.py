@@ -59,6 +59,17 @@ def test_what_is_no_run_is_the_users_to_mend(write_run: Callable[..., Path], tmp
         (run / file).unlink()
 
 
+def test_memory_is_told_in_gigabytes_and_what_the_base_wore(tmp_path: Path) -> None:
+    plan = {"memory_budget": None, "needed": 1_690_000_000, "peaks": {"step": 1_690_000_000, "encode": 900_000_000}}
+    worn = [{"name": "lcm", "weight": 0.5, "hash": "0"}]
+    write_card(tmp_path, {**BARE, "plan": plan, "worn": worn, "peak_memory": 1_810_000_000})
+    html = write_report(tmp_path).read_text(encoding="utf-8")
+    for name, value in (("Needed", "1.69 GB"), ("Peaks: encode", "0.90 GB"), ("worn while training", "lcm at 0.5")):
+        assert f"<dt>{name}</dt><dd>{value}</dd>" in html
+    assert "000000" not in html
+    assert "1.81 GB" in html
+
+
 def changed(path: Path, **values: Any) -> None:
     """Other values in a file of JSON; None takes one away."""
     content = json.loads(path.read_text(encoding="utf-8")) | values
