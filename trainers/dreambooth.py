@@ -194,7 +194,7 @@ def export(
     from lapel.training.inversion import kept_word
 
     with clock.phase("export"):
-        metadata = file_metadata(settings, garment, base, sum(clock.seconds.values()))
+        metadata = file_metadata(settings, garment, base, sum(clock.seconds.values()), chosen)
         preview = folder.preview(chosen.get("kept_step"))
         metadata["modelspec.thumbnail"] = thumbnail(preview, garment.photos[0]["image"])
         name, rank = file_name(garment.name), settings.tuning.extract_rank

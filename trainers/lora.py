@@ -188,7 +188,7 @@ def export(
     with clock.phase("export"):
         if start is not None:
             remove_encoder(base)  # it has a file of its own
-        metadata = file_metadata(settings, garment, base, sum(clock.seconds.values()))
+        metadata = file_metadata(settings, garment, base, sum(clock.seconds.values()), chosen)
         preview = folder.preview(chosen.get("kept_step"))
         metadata["modelspec.thumbnail"] = thumbnail(preview, garment.photos[0]["image"])
         files = save_adapter(base, folder.path, file_name(garment.name), metadata)

@@ -108,6 +108,9 @@ def _garment_words(settings: PhotoSettings, feed: dict[str, FeedRow], problems: 
         "colour": facts.get("colour") or told["colour"],
         "sku": facts.get("sku") or told["sku"],
     }
+    problems += [
+        f"{folder}: {field}: several lines; give one" for field, value in words.items() if "\n" in value.strip()
+    ]
     return {field: value.strip() for field, value in words.items()}
 
 

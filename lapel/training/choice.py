@@ -93,9 +93,10 @@ class Choice:
         return best
 
     def facts(self) -> dict[str, Any]:
-        """The best step and its scores, and the base's own, for the card."""
+        """How many steps were taken, the best one and its scores, and the base's own, for the card."""
         own = score(self._base, self._base, self.prompts)
         return {
+            "steps": max(self.scores),
             "kept_step": self.step,
             "scores": {**_told(self.scores[self.step]), **mean_marks(self._marks)},
             "base_scores": {**_told(own), **mean_marks(self._base)},

@@ -178,10 +178,12 @@ def file_name(garment: str) -> str:
     return re.sub(r'[<>:"/\\|?*,\s]+', "-", garment).strip("-.") or "garment"
 
 
-def file_metadata(settings: GarmentSettings, garment: GarmentFolder, base: Base, seconds: float) -> dict[str, str]:
+def file_metadata(
+    settings: GarmentSettings, garment: GarmentFolder, base: Base, seconds: float, chosen: Mapping[str, Any]
+) -> dict[str, str]:
     """Fields of the exported files' headers, as kohya's trainer names them, which front ends show.
 
-    `seconds` is how long the run took.
+    `seconds` is how long the run took, `chosen` what the evaluation adds to the card.
     """
     resolution = settings.photos.resolution or base.resolution
     finished = time.time()
@@ -199,7 +201,7 @@ def file_metadata(settings: GarmentSettings, garment: GarmentFolder, base: Base,
         "ss_bucket_info": json.dumps({"buckets": buckets}),
         "ss_dataset_dirs": json.dumps({garment.name: {"n_repeats": 1, "img_count": len(photos)}}),
         "ss_tag_frequency": json.dumps({garment.name: dict(captions)}),
-        "ss_steps": str(optimizer.steps),
+        "ss_steps": str(chosen.get("kept_step", optimizer.steps)),
         "ss_max_train_steps": str(optimizer.steps),
         "ss_learning_rate": f"{optimizer.learning_rate:g}",
         "ss_unet_lr": f"{optimizer.learning_rate:g}",

@@ -181,12 +181,13 @@ def test_folders_without_photos(tmp_path: Path) -> None:
 def test_faults_in_the_files_beside_the_photos(folder: Path) -> None:
     Image.new("L", (9, 9), 255).save(folder / "gone.mask.png")
     (folder / "metadata.jsonl").write_text('{"file_name": "gone.jpg", "text": "a"}\n{"text"\n', encoding="utf-8")
-    (folder / "garment.yaml").write_text("clas_word: tee\n", encoding="utf-8")
+    (folder / "garment.yaml").write_text('clas_word: tee\ntrigger: "oh\\nwx"\n', encoding="utf-8")
     (folder / "tee_front.txt").write_bytes(b"caf\xe9")
     with pytest.raises(UserError) as error:
         check_garment_dir(PhotoSettings(garment_dir=folder))
     text = str(error.value)
-    assert len(error.value.lines) == 5
+    assert len(error.value.lines) == 6
+    assert "trigger: several lines; give one" in text
     assert "gone.mask.png: a mask without its photo" in text
     assert "names gone.jpg, which is not a photo" in text
     assert "line 2 names no photo" in text

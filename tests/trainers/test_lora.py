@@ -337,7 +337,10 @@ def test_a_run_without_gains_ends_early_and_measures_by_a_photo_that_it_did_not_
     assert last < 40
     assert (tmp_path / "run" / "checkpoints" / f"step-{last:06d}").is_dir()
     card = json.loads((tmp_path / "run" / "card.json").read_text(encoding="utf-8"))
-    assert card["kept_step"] < last
+    assert card["kept_step"] < last == card["steps"]
+    with safe_open(tmp_path / "run" / "red-dress.safetensors", "pt") as file:
+        header = file.metadata()
+    assert header["ss_steps"] == str(card["kept_step"]) and header["ss_max_train_steps"] == "40"
     assert card["weight"] in (0.8, 1)
     assert "measured on 1 photo" in out
 

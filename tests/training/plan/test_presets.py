@@ -37,6 +37,14 @@ def test_a_preset_has_the_budget_and_the_family_of_its_name(name: str, planned: 
     assert not settings.base.gradient_checkpointing and settings.base.frozen_weights == "full"
 
 
+@pytest.mark.parametrize("name", [name for name in NAMED if not name.endswith("-encoder")])
+def test_a_run_by_a_preset_may_end_early(name: str, planned: Any) -> None:
+    settings, _, _ = read(name, planned)
+    evaluations = settings.optimizer.steps // settings.run.sample_every
+    # Where the first is the best, and none of the next is better, some are left to be saved.
+    assert 1 + settings.choice.patience < evaluations
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMED)
 def test_a_preset_keeps_the_budget_of_its_name(name: str, planned: Any, tmp_path: Path) -> None:
