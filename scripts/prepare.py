@@ -20,16 +20,13 @@ from lapel.files import require_writable, written_whole
 from lapel.photos import GarmentFolder, PhotoSettings, check_garment_dir, read_garment
 from lapel.quiet import quiet
 from lapel.settings import read_settings
+from lapel.training.run_settings import ChoiceSettings, PlanSettings, RunSettings, StrengthSettings
 from lapel.training.settings import (
     CaptionSettings,
-    ChoiceSettings,
     GarmentObjectiveSettings,
     InversionSettings,
     OptimizerSettings,
-    PlanSettings,
     PriorSettings,
-    RunSettings,
-    StrengthSettings,
     with_preset,
 )
 

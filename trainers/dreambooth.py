@@ -26,15 +26,13 @@ from lapel.training.clock import Clock
 from lapel.training.facts import card_facts, file_metadata, file_name, identity, start_table
 from lapel.training.processes import all_processes
 from lapel.training.run_folder import RunFolder, step_of
+from lapel.training.run_settings import ChoiceSettings, PlanSettings, RunSettings
 from lapel.training.settings import (
     CaptionSettings,
-    ChoiceSettings,
     GarmentObjectiveSettings,
     InversionSettings,
     OptimizerSettings,
-    PlanSettings,
     PriorSettings,
-    RunSettings,
     with_preset,
 )
 from lapel.training.tuning_facts import Settings, with_kind, with_prior

@@ -26,7 +26,8 @@ from lapel.training.encoder_facts import Settings, align_steps, card_facts, file
 from lapel.training.facts import file_name
 from lapel.training.processes import all_processes
 from lapel.training.run_folder import RunFolder, step_of
-from lapel.training.settings import ObjectiveSettings, OptimizerSettings, PlanSettings, RunSettings, with_preset
+from lapel.training.run_settings import PlanSettings, RunSettings
+from lapel.training.settings import ObjectiveSettings, OptimizerSettings, with_preset
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

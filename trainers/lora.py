@@ -27,15 +27,12 @@ from lapel.training.clock import Clock
 from lapel.training.facts import Settings, card_facts, file_metadata, file_name, identity, start_table
 from lapel.training.processes import all_processes
 from lapel.training.run_folder import RunFolder, step_of
+from lapel.training.run_settings import ChoiceSettings, PlanSettings, RunSettings, StrengthSettings
 from lapel.training.settings import (
     CaptionSettings,
-    ChoiceSettings,
     InversionSettings,
     LoraObjectiveSettings,
     OptimizerSettings,
-    PlanSettings,
-    RunSettings,
-    StrengthSettings,
     with_preset,
 )
 

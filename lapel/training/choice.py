@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lapel.fidelity.score import Marks, Score, fidelity_marks, score, sure_gain
 from lapel.photos.masks import TRUSTED
-from lapel.training.settings import ChoiceSettings
+from lapel.training.run_settings import ChoiceSettings
 
 _LATER, _OTHER_WEIGHT = 0.75, 0.9
 """The share of resamples that must show a gain: little for a later step, from which better is to be expected, and more

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from lapel.base.settings import BaseSettings
     from lapel.photos.catalogue import Catalogue, CatalogueSettings
     from lapel.training.pairs import PairBatches
-    from lapel.training.settings import ObjectiveSettings, OptimizerSettings, PlanSettings, RunSettings
+    from lapel.training.run_settings import PlanSettings, RunSettings
+    from lapel.training.settings import ObjectiveSettings, OptimizerSettings
 
 
 @dataclasses.dataclass

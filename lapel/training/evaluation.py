@@ -24,8 +24,8 @@ from lapel.training.clock import Clock
 from lapel.training.facts import GarmentSettings
 from lapel.training.oracle import oracle_marks
 from lapel.training.run_folder import RunFolder
+from lapel.training.run_settings import ChoiceSettings
 from lapel.training.samples import Samples, drawing
-from lapel.training.settings import ChoiceSettings
 
 if TYPE_CHECKING:
     import torch

@@ -21,17 +21,14 @@ if TYPE_CHECKING:
     from lapel.base.base import Base
     from lapel.base.settings import BaseSettings
     from lapel.photos import GarmentFolder, PhotoSettings
+    from lapel.training.run_settings import ChoiceSettings, PlanSettings, RunSettings, StrengthSettings
     from lapel.training.settings import (
         CaptionSettings,
-        ChoiceSettings,
         GarmentObjectiveSettings,
         InversionSettings,
         LoraObjectiveSettings,
         ObjectiveSettings,
         OptimizerSettings,
-        PlanSettings,
-        RunSettings,
-        StrengthSettings,
     )
 
 

@@ -11,7 +11,7 @@ from lapel.base.base import UNCACHED
 from lapel.base.settings import Precision
 from lapel.errors import UserError
 from lapel.training.run_folder import RunFolder
-from lapel.training.settings import RunSettings
+from lapel.training.run_settings import RunSettings
 from lapel.training.tracking import JsonLines
 
 if TYPE_CHECKING:

@@ -21,7 +21,8 @@ from lapel.training.launch import any_process, asked_to_stop
 from lapel.training.optimizer import Trainable, make_optimizer, make_schedule
 from lapel.training.readings import Progress, Readings
 from lapel.training.run_folder import RunFolder
-from lapel.training.settings import OptimizerSettings, RunSettings
+from lapel.training.run_settings import RunSettings
+from lapel.training.settings import OptimizerSettings
 from lapel.training.spill import SpillGuard, warn
 from lapel.training.stopping import leave, stop_requests
 

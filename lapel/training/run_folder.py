@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lapel.errors import UserError
-from lapel.training.settings import RunSettings
+from lapel.training.run_settings import RunSettings
 
 
 @dataclass(frozen=True)

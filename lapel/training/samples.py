@@ -17,7 +17,7 @@ from lapel.generation import GarmentPhotos, PictureSettings, generate_together, 
 from lapel.photos import GarmentFolder
 from lapel.photos.captions import filled
 from lapel.sheet import contact_sheet
-from lapel.training.settings import RunSettings
+from lapel.training.run_settings import RunSettings
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline

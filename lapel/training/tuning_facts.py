@@ -10,7 +10,8 @@ from lapel.training.facts import GarmentSettings
 
 if TYPE_CHECKING:
     from lapel.adapters.tuning_settings import TuningSettings
-    from lapel.training.settings import PlanSettings, PriorSettings
+    from lapel.training.run_settings import PlanSettings
+    from lapel.training.settings import PriorSettings
 
 KIND = "dreambooth"
 """On the card."""

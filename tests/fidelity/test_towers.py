@@ -34,7 +34,7 @@ from lapel.fidelity import ImageTower
 from lapel.fidelity.judge import Judge
 from lapel.fidelity.score import score
 from lapel.training.evaluation import judging_tower, measures
-from lapel.training.settings import ChoiceSettings, RunSettings
+from lapel.training.run_settings import ChoiceSettings, RunSettings
 
 SIDE = 28
 TEXTS = ["a red t-shirt", "a blue dress, back view", "t-shirt " * 200]

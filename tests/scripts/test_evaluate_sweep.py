@@ -14,7 +14,7 @@ from lapel.errors import UserError
 from lapel.fidelity.score import Marks
 from lapel.training.checkpoint import State, save_checkpoint
 from lapel.training.choice import Choice
-from lapel.training.settings import ChoiceSettings
+from lapel.training.run_settings import ChoiceSettings
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 

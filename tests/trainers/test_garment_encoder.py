@@ -220,7 +220,8 @@ def test_every_preset_loads(preset: Path) -> None:
     from lapel.adapters.encoder_settings import EncoderSettings
     from lapel.base.settings import BaseSettings
     from lapel.photos.catalogue import CatalogueSettings
-    from lapel.training.settings import ObjectiveSettings, OptimizerSettings, PlanSettings, RunSettings
+    from lapel.training.run_settings import PlanSettings, RunSettings
+    from lapel.training.settings import ObjectiveSettings, OptimizerSettings
 
     classes = (CatalogueSettings, BaseSettings, EncoderSettings, ObjectiveSettings)
     classes += (OptimizerSettings, RunSettings, PlanSettings)

@@ -32,16 +32,8 @@ from lapel.report import write_report
 from lapel.settings import read_settings
 from lapel.training.facts import file_name
 from lapel.training.pretraining.inpainting import make_inpainting
-from lapel.training.settings import (
-    CaptionSettings,
-    ChoiceSettings,
-    InversionSettings,
-    LoraObjectiveSettings,
-    OptimizerSettings,
-    PlanSettings,
-    RunSettings,
-    StrengthSettings,
-)
+from lapel.training.run_settings import ChoiceSettings, PlanSettings, RunSettings, StrengthSettings
+from lapel.training.settings import CaptionSettings, InversionSettings, LoraObjectiveSettings, OptimizerSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 TRAINER = ROOT / "trainers" / "lora.py"

@@ -11,7 +11,8 @@ from lapel.errors import UserError
 from lapel.training.checkpoint import State, load_checkpoint, save_checkpoint
 from lapel.training.optimizer import Trainable, make_optimizer, make_schedule
 from lapel.training.run_folder import RunFolder, checkpoints, step_of
-from lapel.training.settings import OptimizerName, OptimizerSettings, RunSettings
+from lapel.training.run_settings import RunSettings
+from lapel.training.settings import OptimizerName, OptimizerSettings
 
 
 def training(optimizer_name: OptimizerName = "adamw8bit", **identity: str) -> tuple[State, Trainable]:

@@ -11,7 +11,7 @@ import torch
 
 from lapel.fidelity.score import Marks
 from lapel.training.choice import Choice, held_out
-from lapel.training.settings import ChoiceSettings, StrengthSettings
+from lapel.training.run_settings import ChoiceSettings, StrengthSettings
 
 
 def marks(colour: float) -> Marks:

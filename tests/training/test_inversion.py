@@ -19,7 +19,8 @@ from lapel.errors import UserError
 from lapel.training.data import Batches, Example
 from lapel.training.inversion import kept_word, learn_word
 from lapel.training.objective import Objective
-from lapel.training.settings import InversionSettings, ObjectiveSettings, OptimizerSettings, RunSettings
+from lapel.training.run_settings import RunSettings
+from lapel.training.settings import InversionSettings, ObjectiveSettings, OptimizerSettings
 
 WORD = "emb-red-dress"
 

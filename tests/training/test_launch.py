@@ -15,7 +15,7 @@ from lapel.base.settings import BaseSettings
 from lapel.training.launch import make_accelerator
 from lapel.training.plan.ledger import Ledger, tensors_of
 from lapel.training.run_folder import RunFolder
-from lapel.training.settings import RunSettings
+from lapel.training.run_settings import RunSettings
 
 
 def learn(base: Base, mixed: AbstractContextManager[Any]) -> tuple[int, list[Tensor]]:

@@ -10,7 +10,8 @@ import torch
 
 from lapel.training import loop
 from lapel.training.clock import Clock
-from lapel.training.settings import OptimizerSettings, RunSettings
+from lapel.training.run_settings import RunSettings
+from lapel.training.settings import OptimizerSettings
 from lapel.training.spill import SLOW, SpillGuard
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
