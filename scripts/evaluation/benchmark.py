@@ -58,7 +58,7 @@ def measure_benchmark(settings: BenchmarkSettings) -> None:
         records = in_order(examiner.records.rows(cases))
         write_sheet(examiner, cases[-1], {name: title for name, (title, _) in records.items()})
         rows = [table_row(title, figures) for title, figures in records.values()]
-        measured = {"garments": len(cases), "untouched": untouched(records), "rows": rows}
+        measured = {"garments": len(cases), "untouched": untouched(records), "rows": rows, "gains": gains(records)}
         write_figures(settings.output_dir, "benchmark", measured)
     write_table(settings.output_dir, "benchmark", table_lines(measured))
 
@@ -120,6 +120,29 @@ def table_row(title: str, figures: Sequence[Mapping[str, Any]]) -> dict[str, Any
     return row
 
 
+RIVALS = ("base", "lora")
+"""Methods, by the names of their figures, whose score the others' is compared with."""
+
+
+def gains(records: Rows) -> list[dict[str, Any]]:
+    """What the score of every method gains on each of `RIVALS`, garment by garment, with the ends of its interval; None
+    on itself."""
+    scores: dict[str, list[Any]] = {
+        name: [one.get("score") for one in figures] for name, (_, figures) in records.items()
+    }
+    known = {name: values for name, values in scores.items() if None not in values and len(values) > 1}
+    rivals = [name for name in RIVALS if name in known]
+
+    def over(name: str, rival: str) -> dict[str, float] | None:
+        if name == rival:
+            return None
+        gained = interval([one - other for one, other in zip(known[name], known[rival], strict=True)])
+        return dict(zip(("gain", "low", "high"), gained, strict=True))
+
+    told = {name: {records[rival][0]: over(name, rival) for rival in rivals} for name in known}
+    return [{"method": records[name][0], "over": rows} for name, rows in told.items()]
+
+
 def untouched(records: Rows) -> dict[str, float]:
     """What swaps measure where the person is left in the other colourway: the same of every method. Empty without
     swaps."""
@@ -145,6 +168,23 @@ def table_lines(measured: Mapping[str, Any]) -> Iterator[str]:
         ssim, colour = before["before_ssim"], before["before_colour"]
         text += f" Left as it was, the person of A has SSIM {ssim:.3f} and colour {colour:.1f}."
     yield text
+    yield from gain_lines(measured["gains"])
+
+
+def gain_lines(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """The table of gains in markdown; nothing where none can be told."""
+    rivals = list(rows[0]["over"]) if len(rows) > 1 else []
+    if not rivals:
+        return
+    yield ""
+    yield f"| score of B, garment by garment | {' | '.join(f'against {rival} (90 %)' for rival in rivals)} |"
+    yield "|---" * (1 + len(rivals)) + "|"
+    for row in rows:
+        cells = [
+            f"{one['gain']:+.3f} ({one['low']:+.3f} to {one['high']:+.3f})" if one else ""
+            for one in row["over"].values()
+        ]
+        yield f"| {row['method']} | {' | '.join(cells)} |"
 
 
 def cell(column: Column, figure: Mapping[str, Any]) -> str:

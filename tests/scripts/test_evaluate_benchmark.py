@@ -30,7 +30,17 @@ from lapel.wardrobe.vocabulary import PRINT_WORDS
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
 from evaluation import planned, trials
-from evaluation.benchmark import COLUMNS, BenchmarkSettings, cell, in_order, measure_benchmark, table_lines, table_row
+from evaluation.benchmark import (
+    COLUMNS,
+    BenchmarkSettings,
+    cell,
+    gain_lines,
+    gains,
+    in_order,
+    measure_benchmark,
+    table_lines,
+    table_row,
+)
 from evaluation.cases import DrawnCase, PhotoCase
 from evaluation.examiner import Examiner
 from evaluation.methods import Method, method_named, registry
@@ -194,10 +204,33 @@ def test_a_row_is_of_the_garments_that_have_a_figure() -> None:
     assert cell(columns["score"], row["score"]) == "0.500 \N{PLUS-MINUS SIGN} 0.250"
     assert cell(columns["scene"], {"value": 0.5, "low": 0.5, "high": 0.5, "garments": 1}) == "50 %"
     assert cell(columns["leak"], row["leak"]) == ""
-    measured = {"garments": 2, "untouched": {"before_ssim": 0.4, "before_colour": 30.0}, "rows": [row]}
+    measured = {"garments": 2, "untouched": {"before_ssim": 0.4, "before_colour": 30.0}, "rows": [row], "gains": []}
     lines = list(table_lines(measured))
     assert len({line.count("|") for line in lines[:3]}) == 1
     assert "2 garments, 1 with a printed word" in lines[-1]
+
+
+def test_scores_are_compared_garment_by_garment_where_all_have_one() -> None:
+    def of(*scores: float | None) -> list[dict[str, Any]]:
+        return [{"score": score} for score in scores]
+
+    rows = {
+        "base": ("the base", of(0.1, 0.5, 0.9)),
+        "lora": ("LoRA", of(0.2, 0.6, 1.0)),
+        "dora": ("DoRA", of(0.2, 0.5, 1.1)),
+        "oracle": ("real photos", of(1.0, None, 1.0)),
+    }
+    found = gains(rows)
+    assert [row["method"] for row in found] == ["the base", "LoRA", "DoRA"]
+    assert found[0]["over"]["the base"] is None and found[1]["over"]["LoRA"] is None
+    # However garments differ from one another, each gains as much.
+    assert found[1]["over"]["the base"] == pytest.approx({"gain": 0.1, "low": 0.1, "high": 0.1})
+    assert found[2]["over"]["LoRA"]["gain"] == pytest.approx(0)
+    assert -0.1 <= found[2]["over"]["LoRA"]["low"] < 0 < found[2]["over"]["LoRA"]["high"] <= 0.1
+    _, head, line, *body = gain_lines(found)
+    assert head == "| score of B, garment by garment | against the base (90 %) | against LoRA (90 %) |"
+    assert body[1] == "| LoRA | +0.100 (+0.100 to +0.100) |  |" and line.count("|") == head.count("|")
+    assert list(gain_lines(gains({"lora": rows["lora"]}))) == list(gain_lines(gains({"dora": rows["dora"]}))) == []
 
 
 def test_rows_come_in_the_order_of_the_registry_with_new_methods_before_the_real_photos() -> None:
