@@ -45,6 +45,17 @@ def test_a_run_by_a_preset_may_end_early(name: str, planned: Any) -> None:
     assert 1 + settings.choice.patience < evaluations
 
 
+@pytest.mark.parametrize("name", [name for name in NAMED if not name.endswith("-encoder")])
+def test_a_run_by_a_preset_spends_less_than_15_percent_on_looking(name: str, planned: Any) -> None:
+    """In passes of the UNet: a sample takes two for each of its steps, and a photo that is learned three."""
+    settings, _, _ = read(name, planned)
+    run, learned = settings.run, settings.optimizer
+    rows = 1 + learned.steps // run.sample_every
+    looking = rows * len(run.sample_prompts) * run.sample_images * run.sample_steps * 2
+    learning = learned.steps * learned.batch_size * learned.gradient_accumulation * 3
+    assert looking / (looking + learning) < 0.15
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMED)
 def test_a_preset_keeps_the_budget_of_its_name(name: str, planned: Any, tmp_path: Path) -> None:
