@@ -2,10 +2,16 @@
 // Each chart is drawn from the JSON beside it, in the page's own colours, at the width that it has.
 (() => {
   const HEIGHT = 190;
+  const LEAST = 0.02; // An axis spans so much of its values at least: of less, a line says nothing, and numbers read the same.
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const number = (value) => value == null ? "" : value !== 0 && Math.abs(value) < 0.001 ? value.toExponential(1) : String(+value.toPrecision(3));
   const kept = Number(document.body.querySelector("main").dataset.keptStep || NaN);
   const drawn = [];
+
+  function span(low, high) {
+    const more = Math.max(0, LEAST * Math.max(Math.abs(low), Math.abs(high)) - (high - low)) / 2;
+    return uPlot.rangeNum(low - more, high + more, 0.1, true);
+  }
 
   function axes() {
     const shared = {
@@ -62,7 +68,7 @@
     const plot = new uPlot({
       width: place.clientWidth, height: HEIGHT, padding: [8, 16, 0, 0],
       series, bands, axes: axes(),
-      scales: { x: { time: false } },
+      scales: { x: { time: false }, y: { range: (_, low, high) => span(low, high) } },
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 8, fill: ink }, sync: { key: "steps" } },
       hooks: { draw: [markKept], setCursor: [(self) => tell(self.cursor.idx ?? usual)] },
