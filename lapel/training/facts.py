@@ -6,6 +6,7 @@ import dataclasses
 import json
 import re
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -54,7 +55,7 @@ class AllSettings:
 
 
 @dataclasses.dataclass
-class GarmentSettings(AllSettings):
+class GarmentSettings(AllSettings, ABC):
     """The settings that every training of one garment has, in this order."""
 
     photos: PhotoSettings
@@ -67,9 +68,9 @@ class GarmentSettings(AllSettings):
     inversion: InversionSettings
 
     @property
+    @abstractmethod
     def learned(self) -> str:
         """Everything that decides what of the base changes, in a line."""
-        raise NotImplementedError
 
 
 @dataclasses.dataclass

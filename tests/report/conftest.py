@@ -105,6 +105,12 @@ def _hostile() -> str:
     return HOSTILE
 
 
+@pytest.fixture(name="card")
+def _card() -> dict[str, Any]:
+    """The facts of a run, without scores."""
+    return dict(CARD)
+
+
 @pytest.fixture(scope="session", name="garment")
 def _garment() -> Callable[..., GarmentFolder]:
     return garment
