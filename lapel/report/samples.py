@@ -6,8 +6,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lapel.report.embed import embedded, read_picture
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 MOST_STEPS = 12
 """Rows in the page; where a run has more, the first, the last, the kept one and some between are shown."""
@@ -21,19 +25,24 @@ LARGEST, SMALLEST = 512, 96
 
 @dataclass(frozen=True)
 class SampleRow:
-    """What was drawn at one step, a picture (data URL) for each prompt."""
+    """What was drawn at one step: pictures (data URLs) and their prompts, which are the base's own at step 0."""
 
     step: int
     pictures: tuple[str, ...]
+    prompts: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class SampleSheet:
-    """The rows that a page shows, their prompts, and how many steps were sampled in all."""
+    """The rows that a page shows, and how many steps were sampled in all."""
 
-    prompts: tuple[str, ...]
     rows: tuple[SampleRow, ...]
     sampled: int
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """Those of the last row."""
+        return self.rows[-1].prompts if self.rows else ()
 
     def row_of(self, step: int | None) -> SampleRow | None:
         """The row of `step`, the last one where there is none of it, None where there are no rows."""
@@ -51,9 +60,7 @@ def sample_sheet(folder: Path, kept_step: int | None) -> SampleSheet:
     shown = evenly(sorted(files), MOST_STEPS, kept_step)
     count = sum(len(files[step]) for step in shown)
     side = int(min(LARGEST, max(SMALLEST, (PIXELS / max(1, count)) ** 0.5)))
-    rows = tuple(SampleRow(step, tuple(embedded(read_picture(path), side) for path in files[step])) for step in shown)
-    prompts = tuple(_prompt(path) for path in files[shown[-1]]) if shown else ()
-    return SampleSheet(prompts, rows, len(files))
+    return SampleSheet(tuple(_row(step, files[step], side) for step in shown), len(files))
 
 
 def last_images(folder: Path, kept_step: int | None) -> list[tuple[str, Path]]:
@@ -61,7 +68,7 @@ def last_images(folder: Path, kept_step: int | None) -> list[tuple[str, Path]]:
     files = _files_by_step(folder / "images")
     if not files:
         return []
-    return [(_prompt(path), path) for path in files[kept_step if kept_step in files else max(files)]]
+    return [(_prompt(read_picture(path)), path) for path in files[kept_step if kept_step in files else max(files)]]
 
 
 def evenly(steps: Sequence[int], most: int, kept: int | None) -> list[int]:
@@ -83,7 +90,12 @@ def _files_by_step(images: Path) -> dict[int, list[Path]]:
     return {step: [files[number] for number in sorted(files)] for step, files in found.items()}
 
 
-def _prompt(path: Path) -> str:
+def _row(step: int, files: Sequence[Path], side: int) -> SampleRow:
+    images = [read_picture(path) for path in files]
+    return SampleRow(step, tuple(embedded(image, side) for image in images), tuple(map(_prompt, images)))
+
+
+def _prompt(image: Image.Image) -> str:
     """The prompt in an image's "parameters" text, as `lapel.generation.images` writes it; "" where there is none."""
-    text = str(read_picture(path).info.get("parameters", ""))
+    text = str(image.info.get("parameters", ""))
     return re.split(r"\n(?:Negative prompt|Steps): ", text, maxsplit=1)[0]

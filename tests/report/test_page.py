@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from lapel.errors import UserError
+from lapel.generation import PictureSettings, save_image
 from lapel.report import write_card, write_report
 from lapel.report.page import MOST_OTHERS
 
@@ -68,6 +69,14 @@ def test_memory_is_told_in_gigabytes_and_what_the_base_wore(tmp_path: Path) -> N
         assert f"<dt>{name}</dt><dd>{value}</dd>" in html
     assert "000000" not in html
     assert "1.81 GB" in html
+
+
+def test_a_picture_is_told_with_its_own_prompt(write_run: Callable[..., Path], tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    save_image(run / "samples/images/step-000000-0.png", Image.new("RGB", (8, 8)), PictureSettings(prompt="a tee"), 0)
+    html = write_report(run).read_text(encoding="utf-8")
+    assert "step 0, a tee" in html and "step 0, sks t-shirt, at the beach" in html
+    assert "step 400, sks t-shirt " in html and "<li>a tee</li>" not in html
 
 
 def changed(path: Path, **values: Any) -> None:
